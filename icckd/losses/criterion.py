@@ -33,7 +33,7 @@ class Step:
     generator: torch.Generator | None = None  # the criterion's own stream of this step
     autocast: Callable = nullcontext  # a context in which heavy adapters may run in the recipe's precision
 
-# %% ../../nbs/losses/criterion.ipynb #c1e443d9
+# %% ../../nbs/losses/criterion.ipynb #7ba0c458
 @dataclass
 class Preparation:
     "A stage before distillation (initialisation of the student, training of a paraphraser)."
@@ -53,6 +53,7 @@ class Criterion(nn.Module):
     views: tuple[str, ...] = ("weak",)
     student_layers: tuple[str, ...] = ()
     teacher_layers: tuple[str, ...] = ()
+    needs_teacher: bool = True  # task losses alone do not
     private_teacher: bool = False
     warmup_fraction: float = 0.0  # share of the epochs over which the weight grows linearly; 20 of 240 is 1/12
 
@@ -89,7 +90,7 @@ class Criterion(nn.Module):
         "The terms that `own_parameters` minimise; called after the student's update, on outputs without gradient."
         return {}
 
-# %% ../../nbs/losses/criterion.ipynb #80be0764
+# %% ../../nbs/losses/criterion.ipynb #f6f7df2d
 class Sum(Criterion):
     "Several criteria at once, by name."
 
@@ -101,6 +102,7 @@ class Sum(Criterion):
         every = list(parts.values())
         merge = lambda attribute: tuple(dict.fromkeys(name for part in every for name in getattr(part, attribute)))
         self.views, self.student_layers, self.teacher_layers = merge("views"), merge("student_layers"), merge("teacher_layers")
+        self.needs_teacher = any(part.needs_teacher for part in every)
         self.private_teacher = any(part.private_teacher for part in every)
 
     def build(self, student, teacher, step):

@@ -1,0 +1,70 @@
+# Front door of the project. One graph, in the Snakefile; this file only prepares the environment and passes names on.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup test reproduce report plan test-slurm docs test-site clean
+
+PYTHON ?= python3
+PROFILE ?= quick
+PAIRS ?=
+METHODS ?=
+SEEDS ?=
+RESULTS ?= results/local
+EXECUTOR ?= local
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+WORK := results/local/$(PROFILE)
+export OMP_NUM_THREADS ?= 1
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+help:
+	@echo "make setup                 environment in .venv (does nothing when up to date)"
+	@echo "make reproduce             train what is missing, then tables, figures and the four reports (PROFILE=smoke|quick|short|paper,"
+	@echo "                           PAIRS=, METHODS=, SEEDS=\"0 1 2\", RESULTS=results/local, EXECUTOR=local|slurm, STALE=retrain)"
+	@echo "make report                tables and reports from the committed records, nothing is trained (PROFILE=, RESULTS=results)"
+	@echo "make plan                  what would run, what is recorded, what it would cost"
+	@echo "make test                  everything that CI checks       make test-slurm   the cluster path, on a local Slurm"
+	@echo "make docs                  the notebooks as a site in _docs make test-site    checks it"
+	@echo "make clean                 removes what make made here (never committed results)"
+
+# The environment is up to date when it was made from these very files.
+setup:
+	@wanted=$$(cat settings.ini setup.py pyproject.toml | sha256sum); \
+	if [ "$$(cat .venv/made-from 2>/dev/null)" != "$$wanted" ]; then \
+	  set -e; $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "icckd needs Python 3.11 or newer; name one with PYTHON=python3.11")'; \
+	  $(PYTHON) -m venv .venv; $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"; \
+	  $(BIN)/python -m ipykernel install --sys-prefix --name python3 > /dev/null 2>&1; \
+	  echo "$$wanted" > .venv/made-from; echo "environment made in .venv"; \
+	fi
+
+# One lock for the whole batch, inherited by snakemake (which replaces the shell): it is free again when the last of them has ended, however it ended.
+reproduce: setup
+	@mkdir -p $(WORK); exec 9>>$(WORK)/.lock; \
+	if ! flock -n 9; then echo "another run is at work on $(WORK) (process $$(cat $(WORK)/.lock-owner 2>/dev/null)); this one ends"; exit 1; fi; \
+	echo $$$$ > $(WORK)/.lock-owner; \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m snakemake --nolock --cores $(CORES) --keep-going --rerun-incomplete --rerun-triggers software-env --quiet rules host \
+	  $(if $(filter slurm,$(EXECUTOR)),--executor slurm --jobs 32 --latency-wait 60 $(SLURM_OPTIONS),) \
+	  --config profile="$(PROFILE)" pairs="$(PAIRS)" methods="$(METHODS)" seeds="$(SEEDS)" results="$(RESULTS)" || exit 1; \
+	$(BIN)/python -c 'from icckd.reporting.reports import main; main()' compare --profile "$(PROFILE)" --results "$(RESULTS)"
+
+report: RESULTS = results
+report: setup
+	@$(BIN)/python -c 'from icckd.reporting.reports import main; main()' render --profile "$(PROFILE)" --results "$(RESULTS)"
+
+plan: setup
+	@$(BIN)/python -c 'from icckd.reporting.plan import main; main()' --profile "$(PROFILE)" --pairs "$(PAIRS)" --methods "$(METHODS)" --seeds "$(SEEDS)" --results "$(RESULTS)"
+
+test: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_all.py
+
+test-slurm: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/slurm.sh
+
+docs: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/site.py build
+
+test-site: docs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/site.py check
+
+clean:
+	rm -rf .venv _proc _docs build dist *.egg-info .snakemake .pytest_cache results/local
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

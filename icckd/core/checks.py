@@ -54,14 +54,16 @@ def near_matches(
     near = get_close_matches(str(name).lower(), known, n=3, cutoff=0.6)
     return f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}"
 
-# %% ../../nbs/core/checks.ipynb #3c932dd5
+# %% ../../nbs/core/checks.ipynb #990a7dd1
 def check_finite(
     name: str,
     x: torch.Tensor,  # any shape
 ) -> None:
     "Raises ValueError if `x` holds NaN or infinity (only where values are checked)."
-    if values_are_checked(x) and not bool(torch.isfinite(x).all()):
-        count = int((~torch.isfinite(x)).sum())
+    if not values_are_checked(x) or bool(torch.isfinite(x.detach().sum())):  # one pass; a sum may overflow, so look closer before complaining
+        return
+    count = int((~torch.isfinite(x)).sum())
+    if count:
         raise ValueError(f"{name}: wanted finite values, got {count} NaN or infinite of {x.numel()} in {describe(x)}")
 
 

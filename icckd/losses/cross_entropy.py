@@ -22,14 +22,19 @@ def cross_entropy_loss(
     check_labels("labels", labels, student_logits)
     return F.cross_entropy(at_least_float32(student_logits), labels.long())
 
-# %% ../../nbs/losses/cross_entropy.ipynb #d0565109
+# %% ../../nbs/losses/cross_entropy.ipynb #64f8f19e
 class CrossEntropy(Criterion):
     "The labels' term: `weight` times the cross-entropy of the student's logits."
 
     needs_teacher = False
 
-    def __init__(self, weight: float = 1.0):
+    def __init__(
+        self,
+        weight: float = 1.0,
+        view: str = "weak",  # or "strong"
+    ):
         super().__init__(weight)
+        self.view, self.views = view, (view,)
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
-        return {"ce": self.weight_at(step) * cross_entropy_loss(step.student["weak"]["logits"], step.labels)}
+        return {"ce": self.weight_at(step) * cross_entropy_loss(step.student[self.view]["logits"], step.labels)}

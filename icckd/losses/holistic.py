@@ -18,7 +18,7 @@ from ..core.checks import at_least_float32, check_features, check_number, check_
 from .criterion import Criterion
 from .resize import resize
 
-# %% ../../nbs/losses/holistic.ipynb #0e147d40
+# %% ../../nbs/losses/holistic.ipynb #7e3113c2
 MODES = ("wgan-gp", "hinge")
 
 
@@ -31,7 +31,7 @@ def check_mode(mode: str) -> None:
 def generator_loss(
     student_scores: torch.Tensor,  # the critic's scores of the student's maps
 ) -> torch.Tensor:  # scalar
-    "What the student minimises, the same in both modes (Liu et al. 2019, eq. 4)."
+    "What the student minimises, the same in both modes (Liu et al. 2019)."
     return -at_least_float32(student_scores).mean()
 
 

@@ -29,7 +29,7 @@ def centre_similarity(
     own = cosines_to_all.gather(1, labels.clamp(max=num_classes - 1)[:, None])[:, 0]
     return torch.where(labels < num_classes, own / length(features), 0.0)
 
-# %% ../../nbs/losses/ifvd.ipynb #852dc921
+# %% ../../nbs/losses/ifvd.ipynb #d269beba
 def ifvd(
     student_features: torch.Tensor,  # (batch, channels_s, height, width)
     teacher_features: torch.Tensor,  # (batch, channels_t, height, width)
@@ -37,7 +37,7 @@ def ifvd(
     num_classes: int,
     ignore_index: int | None = 255,  # the label of pixels that belong to no class
 ) -> torch.Tensor:  # scalar, mean squared difference of cosines in [0, 4]
-    "Intra-class feature variation (Wang et al. 2020, eq. 3). Raises ValueError for NaN, unequal maps or labels out of range."
+    "Intra-class feature variation (Wang et al. 2020). Raises ValueError for NaN, unequal maps or labels out of range."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
     check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")

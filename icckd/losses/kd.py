@@ -38,19 +38,20 @@ def replay(
     loss = kd_loss(inputs["student_logits"], inputs["teacher_logits"], temperature=meta["hyper"]["T"])
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../nbs/losses/kd.ipynb #f772e0ac
+# %% ../../nbs/losses/kd.ipynb #c3a5746a
 class KD(Criterion):
-    "`weight` times KD of the weak view's logits."
+    "`weight` times KD of one view's logits."
 
     def __init__(
         self,
         weight: float = 0.9,  # RepDistiller's default, beside 0.1 cross-entropy
         temperature: float = 4.0,  # > 0
+        view: str = "weak",  # or "strong"
     ):
         super().__init__(weight)
         check_number("temperature", temperature, above=0)
-        self.temperature = temperature
+        self.temperature, self.view, self.views = temperature, view, (view,)
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
-        student, teacher = step.student["weak"]["logits"], step.teacher["weak"]["logits"]
+        student, teacher = step.student[self.view]["logits"], step.teacher[self.view]["logits"]
         return {"kd": self.weight_at(step) * kd_loss(student, teacher, self.temperature)}

@@ -64,8 +64,8 @@ def squared_gram_norm(
     above = [blocks[i] @ x[:, (i + 1) * block :].mT for i in range(len(blocks) - 1)]
     return sum(squared_norm(b @ b.mT) for b in blocks) + 2 * sum(squared_norm(a) for a in above)
 
-# %% ../../nbs/losses/pairwise.ipynb #ebae44d2
-FORMS = {"skd": 0.5, "cvpr19": 10.0, "cirkd": 10.0}  # with their published weights
+# %% ../../nbs/losses/pairwise.ipynb #015f4820
+FORMS = {"skd": 0.5, "cvpr19": 10.0, "cirkd": 10.0}  # with their weights; that of `cvpr19` is unverified
 
 
 def pairwise(
@@ -74,7 +74,7 @@ def pairwise(
     form: str = "skd",  # "skd", "cvpr19" or "cirkd", see the table
     pool_scale: float = 0.5,  # `skd` only: pooling kernel as a share of the map
 ) -> torch.Tensor:  # scalar, mean squared difference of cosines in [0, 4]
-    "Pair-wise distillation (Liu et al. 2019, eq. 3). Raises ValueError for an unknown form, NaN, or maps of unequal batch or size."
+    "Pair-wise distillation (Liu et al. 2019). Raises ValueError for an unknown form, NaN, or maps of unequal batch or size."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
     check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")

@@ -5,16 +5,14 @@
 # %% auto #0
 __all__ = ['AtrousPyramid', 'deeplab_r101', 'deeplab_r18', 'deeplab_r18_half', 'deeplab_mbv2']
 
-# %% ../../nbs/models/deeplab.ipynb #1230527e
+# %% ../../nbs/models/deeplab.ipynb #92127ec3
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from icckd.models.segmentation_trunks import (
-    BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork,
-    auxiliary_head, check_network_arguments, conv_norm, deep_stem, initialise, initialise_trunk, scaled, stretch,
-)
+from .segmentation_trunks import BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork
+from .segmentation_trunks import auxiliary_head, check_network_arguments, conv_norm, deep_stem, initialise, initialise_trunk, scaled, stretch
 
 # %% ../../nbs/models/deeplab.ipynb #a53bd6a0
 class AtrousPyramid(nn.Module):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Decoder', 'DeepLabV3Plus', 'deeplabv3plus_r101', 'deeplabv3plus_r18', 'deeplabv3plus_mbv2']
 
-# %% ../../nbs/models/deeplabv3plus.ipynb #b63a662a
+# %% ../../nbs/models/deeplabv3plus.ipynb #c819d59e
 from pathlib import Path
 
 import torch
@@ -13,10 +13,8 @@ from torch import nn
 
 from ..core.checks import check_number
 from .deeplab import AtrousPyramid
-from icckd.models.segmentation_trunks import (
-    BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork,
-    check_network_arguments, conv_norm, initialise, initialise_trunk, plain_stem, scaled, stretch,
-)
+from .segmentation_trunks import BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork
+from .segmentation_trunks import check_network_arguments, conv_norm, initialise, initialise_trunk, plain_stem, scaled, stretch
 
 # %% ../../nbs/models/deeplabv3plus.ipynb #0afb30a0
 class Decoder(nn.Module):
@@ -42,7 +40,7 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:  # (batch, channels, height / 4, width / 4)
         return self.mix(torch.cat([stretch(self.dropout(pyramid), low), self.reduce(low)], 1))
 
-# %% ../../nbs/models/deeplabv3plus.ipynb #77f5540c
+# %% ../../nbs/models/deeplabv3plus.ipynb #dee17e35
 class DeepLabV3Plus(SegmentationNetwork):
     "Trunk, atrous pyramid, decoder, classifier."
 
@@ -64,7 +62,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         maps = self.trunk(images)
         return self.classifier(self.decoder(self.pyramid(maps.last), maps.low))
 
-
+# %% ../../nbs/models/deeplabv3plus.ipynb #9554dad7
 def _deeplabv3plus(num_classes, make_trunk, torchvision_name, width, dropout, initialisation, weights, head_dropout):
     check_network_arguments(num_classes, width, dropout)
     check_number("head_dropout", head_dropout, least=0, most=1)
@@ -72,7 +70,7 @@ def _deeplabv3plus(num_classes, make_trunk, torchvision_name, width, dropout, in
     initialise_trunk(trunk, initialisation, weights, torchvision_name if width == 1 else None)
     return DeepLabV3Plus(trunk, num_classes, width, dropout, head_dropout)
 
-# %% ../../nbs/models/deeplabv3plus.ipynb #b160a0a9
+# %% ../../nbs/models/deeplabv3plus.ipynb #bba6df0f
 def deeplabv3plus_r101(
     num_classes: int,
     width: float = 1.0,  # multiplies all channels but the classes
@@ -85,7 +83,7 @@ def deeplabv3plus_r101(
     make = lambda: ResNetTrunk(Bottleneck, (3, 4, 23, 3), plain_stem(width), width, 16, multi_grid=(1, 2, 4))
     return _deeplabv3plus(num_classes, make, "resnet101", width, dropout, initialisation, weights, head_dropout)
 
-
+# %% ../../nbs/models/deeplabv3plus.ipynb #9a80ac92
 def deeplabv3plus_r18(
     num_classes: int,
     width: float = 1.0,
@@ -98,7 +96,7 @@ def deeplabv3plus_r18(
     make = lambda: ResNetTrunk(BasicBlock, (2, 2, 2, 2), plain_stem(width), width, 16)
     return _deeplabv3plus(num_classes, make, "resnet18", width, dropout, initialisation, weights, head_dropout)
 
-
+# %% ../../nbs/models/deeplabv3plus.ipynb #b87031d6
 def deeplabv3plus_mbv2(
     num_classes: int,
     width: float = 1.0,  # of the trunk in multiples of 8 channels, as torchvision rounds, and of the heads

@@ -56,12 +56,14 @@ def _classifier(network: nn.Module, num_classes: int) -> str | None:
     paths = [path for path, module in network.named_modules() if isinstance(module, nn.Linear) and module.out_features == num_classes]
     return paths[-1] if paths else None
 
-# %% ../../nbs/models/imagenet.ipynb #7573fd10
+# %% ../../nbs/models/imagenet.ipynb #bf0d7b88
 def publish_known(network: nn.Module, num_classes: int) -> nn.Module:
     "Publishes what can be known of a foreign network's layers, after switching its in-place activations off."
     for module in network.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
+    if hasattr(network, "layers") or hasattr(network, "stages"):
+        return network
     head = _classifier(network, num_classes)
     trunk = [f"layer{i}" for i in (1, 2, 3, 4)]
     ends = [_stage_end(getattr(network, name, None)) for name in trunk]

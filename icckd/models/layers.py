@@ -33,7 +33,7 @@ class Outputs:
         "The same values without gradient."
         return Outputs(self.logits.detach(), {name: x.detach() for name, x in self.layers.items()})
 
-# %% ../../nbs/models/layers.ipynb #c0420f25
+# %% ../../nbs/models/layers.ipynb #3e2e2475
 def expand_layers(
     network: nn.Module,
     names,  # layer names; "stages" and "stages_preact" stand for all stage ends
@@ -43,7 +43,7 @@ def expand_layers(
     for name in names:
         if name in ("stages", "stages_preact"):
             stages = getattr(network, "stages", None)
-            if not stages:
+            if not stages or not isinstance(stages, tuple):  # some foreign networks have a module of that name
                 raise ValueError(f"layer {name!r}: {type(network).__name__} publishes no stages; name the layers by module path")
             ending = name.removeprefix("stages")
             expanded += [stage + ending for stage in stages]
@@ -57,11 +57,13 @@ def find_module(
     name: str,  # a readable name or a module path, with or without ":input"
 ) -> tuple[nn.Module, bool]:  # (module to hook, whether its input is meant)
     "The module behind a layer name. Raises ValueError that names near matches."
-    path = getattr(network, "layers", {}).get(name, name)
+    published = getattr(network, "layers", {})
+    published = published if isinstance(published, dict) else {}  # some foreign networks have a module of that name
+    path = published.get(name, name)
     path, _, what = path.partition(":")
     modules = dict(network.named_modules())
     if path not in modules or path == "" or what not in ("", "input"):
-        known = [*getattr(network, "layers", {}), *[m for m in modules if m]]
+        known = [*published, *[m for m in modules if m]]
         raise ValueError(f"layer {name!r}: no such layer in {type(network).__name__}; {near_matches(name, known)}")
     return modules[path], what == "input"
 

@@ -36,9 +36,11 @@ def _stage(channels_in: int, expansion: int, channels: int, count: int, stride: 
     rest = [InvertedResidual(channels, channels, 1, expansion) for _ in range(count - 1)]
     return nn.Sequential(InvertedResidual(channels_in, channels, stride, expansion), *rest)
 
-# %% ../../nbs/models/mobilenetv2.ipynb #1333fefd
+# %% ../../nbs/models/mobilenetv2.ipynb #7edced93
 class MobileNetV2(nn.Module):
     "The CIFAR form, half as wide as the paper's."
+
+    float32_on_cpu = True  # depthwise convolutions: bfloat16 is measured to be slower there
 
     def __init__(self, num_classes: int):
         super().__init__()

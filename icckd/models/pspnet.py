@@ -5,16 +5,14 @@
 # %% auto #0
 __all__ = ['PyramidPooling', 'pspnet_r101', 'pspnet_r18', 'pspnet_r18_half', 'pspnet_mbv2']
 
-# %% ../../nbs/models/pspnet.ipynb #1230527e
+# %% ../../nbs/models/pspnet.ipynb #92127ec3
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from icckd.models.segmentation_trunks import (
-    BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork,
-    auxiliary_head, check_network_arguments, conv_norm, deep_stem, initialise, initialise_trunk, scaled, stretch,
-)
+from .segmentation_trunks import BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork
+from .segmentation_trunks import auxiliary_head, check_network_arguments, conv_norm, deep_stem, initialise, initialise_trunk, scaled, stretch
 
 # %% ../../nbs/models/pspnet.ipynb #75ea2cec
 class PyramidPooling(nn.Module):

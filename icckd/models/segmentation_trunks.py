@@ -23,7 +23,7 @@ from torchvision.models import get_model_weights, mobilenet_v2
 
 from ..core.checks import check_floating, check_number, describe
 
-# %% ../../nbs/models/segmentation_trunks.ipynb #a7636aab
+# %% ../../nbs/models/segmentation_trunks.ipynb #61709fbf
 def scaled(
     channels: int,  # of the full network
     width: float,  # multiplier, 0.5 halves
@@ -31,7 +31,7 @@ def scaled(
     "Channels of a narrower or wider network."
     return max(4, round(channels * width))
 
-
+# %% ../../nbs/models/segmentation_trunks.ipynb #e798c206
 def conv_norm(
     inputs: int,
     outputs: int,
@@ -45,7 +45,7 @@ def conv_norm(
     layers = [nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=bias), nn.BatchNorm2d(outputs)]
     return layers if slope is None else layers + [nn.LeakyReLU(slope) if slope else nn.ReLU()]
 
-
+# %% ../../nbs/models/segmentation_trunks.ipynb #cd02e16c
 def initialise(
     network: nn.Module,
 ) -> None:
@@ -219,7 +219,7 @@ class MobileNetV2Trunk(nn.Module):
         middle = self.features[4:14](low)
         return TrunkMaps(low, middle, self.features[14:](middle))
 
-# %% ../../nbs/models/segmentation_trunks.ipynb #9ce0f3e4
+# %% ../../nbs/models/segmentation_trunks.ipynb #fe805423
 def read_tensors(
     path: str | Path,  # .safetensors, or a file of torch.save
 ) -> dict[str, torch.Tensor]:  # on the CPU
@@ -227,8 +227,10 @@ def read_tensors(
     path = Path(path)
     try:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"weights: could not read {path} ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})") from error
+    except OSError as error:
+        raise ValueError(f"weights: could not read {path} ({error.strerror or error})") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"weights: {path} is damaged or holds more than tensors, which is not loaded ({type(error).__name__})") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -305,7 +307,7 @@ def initialise_trunk(
         raise ValueError(f"initialisation: could not download torchvision's weights of {torchvision_name} ({error}); give a file: weights=PATH") from error
     load_trunk(trunk, tensors, f"torchvision's {torchvision_name}")
 
-# %% ../../nbs/models/segmentation_trunks.ipynb #8f7e7c4b
+# %% ../../nbs/models/segmentation_trunks.ipynb #5851634e
 def auxiliary_head(
     inputs: int,  # channels of the trunk's third stage
     channels: int,  # inside
@@ -315,7 +317,7 @@ def auxiliary_head(
     "3x3 convolution (with a bias, as published), norm, leaky ReLU, dropout of channels, 1x1 convolution to classes."
     return nn.Sequential(*conv_norm(inputs, channels, 3, slope=0.01, bias=True), nn.Dropout2d(dropout), nn.Conv2d(channels, num_classes, 1))
 
-
+# %% ../../nbs/models/segmentation_trunks.ipynb #ac74298d
 def stretch(
     x: torch.Tensor,  # (batch, channels, h, w)
     like: torch.Tensor,  # (batch, …, height, width)
@@ -328,7 +330,7 @@ def stretch(
         x = interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
     return x.contiguous(memory_format=layout)
 
-
+# %% ../../nbs/models/segmentation_trunks.ipynb #c0d3fe84
 def is_read(
     module: nn.Module,
 ) -> bool:

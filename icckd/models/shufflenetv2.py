@@ -57,9 +57,11 @@ class HalvingBlock(nn.Module):
         right = self.bn4(self.conv4(self.inner_relu(self.bn3(self.conv3(x)))))
         return self.relu(interleave(left, self.bn5(self.conv5(right))))
 
-# %% ../../nbs/models/shufflenetv2.ipynb #da9c7551
+# %% ../../nbs/models/shufflenetv2.ipynb #88fedfc0
 class ShuffleNetV2(nn.Module):
     "The CIFAR form, width 1x."
+
+    float32_on_cpu = True  # depthwise convolutions: bfloat16 is measured to be slower there
 
     def __init__(self, num_classes: int):
         super().__init__()

@@ -1,0 +1,4 @@
+"Shared-teacher training."
+from .trainer import fit
+
+__all__ = ["fit"]

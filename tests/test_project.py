@@ -1,0 +1,94 @@
+"""The project's own promises: metadata in one place, notebooks in their form, modules importable from anywhere."""
+import json
+import re
+import subprocess
+import sys
+from configparser import ConfigParser
+
+import pytest
+import yaml
+from conftest import ROOT, command
+
+NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "reporting"]
+
+
+def settings():
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini")
+    return parser["DEFAULT"]
+
+
+def test_environment_yml_agrees_with_settings_ini():
+    values = settings()
+    wanted = sorted(" ".join(values[k] for k in ("requirements", "batch_requirements", "dev_requirements")).split())
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(d["pip"] for d in dependencies if isinstance(d, dict))
+    python = next(d for d in dependencies if isinstance(d, str) and d.startswith("python"))
+    assert sorted(pip) == wanted
+    assert tuple(map(int, python.split("=")[1].split("."))) >= tuple(map(int, values["min_python"].split(".")))
+
+
+def test_development_tools_are_not_runtime_requirements():
+    names = {re.split(r"[<>=]", r)[0] for r in settings()["requirements"].split()}
+    assert not names & {"nbdev", "execnb", "fastcore", "ghapi", "fastgit", "papermill", "snakemake"}
+
+
+def code(path):
+    return ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_notebook_form(path):
+    cells = json.loads(path.read_text())["cells"]
+    assert path.stat().st_size <= 300_000, "a committed notebook is at most 300 kB"
+    assert not re.search(r"raise NotImplementedError|TODO|FIXME", "\n".join(code(path)))
+    title = "".join(cells[0]["source"]).splitlines()[0]
+    assert cells[0]["cell_type"] == "markdown" and title.startswith("# ")
+    target = next((m[1] for c in code(path) if (m := re.search(r"^#\| default_exp (\S+)", c, re.M))), None)
+    folder = path.parent.name
+    if target is None:
+        assert folder in ("run", "papers", "tutorials", "benchmarks") or path.name == "index.ipynb", "a library notebook exports a module"
+        return
+    assert target.split(".")[-1] == path.stem, "file and module carry one name"
+    squeezed = re.sub(r"[^a-z0-9]", "", title[2:].lower())
+    assert squeezed == re.sub(r"[^a-z0-9]", "", path.stem.lower()), "title and module carry one name"
+    exported = "\n".join(c for c in code(path) if re.match(r"#\| export", c))
+    used = set(re.findall(r"^from icckd\.(\w+)", exported, re.M))
+    assert all(ORDER.index(u) <= ORDER.index(folder) for u in used if u in ORDER), "imports only from folders to the left"
+
+
+@pytest.mark.parametrize("name", ["teacher", "classification_pair", "segmentation_pair"])
+def test_parameters_cell_is_the_checked_list(name):
+    from icckd.training import runs
+
+    cells = [c for c in json.loads((ROOT / f"nbs/run/{name}.ipynb").read_text())["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    assert len(cells) == 1
+    given = {}
+    exec("".join(cells[0]["source"]), {}, given)
+    known = dict(runs.TEACHER_PARAMETERS if name == "teacher" else runs.PAIR_PARAMETERS)
+    if name == "segmentation_pair":
+        known |= runs.SEGMENTATION_DEFAULTS
+    assert given == known
+
+
+def test_every_module_imports_from_an_empty_folder(tmp_path):
+    modules = sorted(".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in (ROOT / "icckd").rglob("*.py") if p.name != "_modidx.py")
+    script = "import importlib\nfor name in " + repr(modules) + ":\n    importlib.import_module(name)\nprint('all imported')"
+    done = command(sys.executable, "-c", script, cwd=tmp_path)
+    assert "all imported" in done.stdout, done.stderr[-2000:]
+
+
+def test_contracts_by_name():
+    import icckd.golden
+    import icckd.models
+    import icckd.training
+
+    assert callable(icckd.golden.replay) and callable(icckd.models.create_model) and callable(icckd.training.fit)
+
+
+def test_nothing_large_or_private_is_tracked():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    sizes = {n: (ROOT / n).stat().st_size for n in names if n and (ROOT / n).is_file()}
+    assert not {n: s for n, s in sizes.items() if s > 300_000}
+    assert not [n for n in sizes if n.startswith(("results/local", "data/", ".venv"))]

@@ -1,0 +1,54 @@
+"""Committed results: every table number can be computed again from the records that its row names."""
+import json
+import math
+from concurrent.futures import ProcessPoolExecutor
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from icckd.reporting.tables import recompute
+from icckd.training.records import read_record, read_records, write_record
+
+TABLES = sorted((ROOT / "results").glob("*/tables/*.csv"))
+FIELDS = ("profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds device threads precision versions key code_digest "
+          "data_digest teacher_weights_digest").split()
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda p: f"{p.parts[-3]}/{p.stem}")
+def test_table_numbers_come_from_their_records(path):
+    table = pd.read_csv(path)
+    if not {"records", "measured_mean"} <= set(table):
+        pytest.skip("a table without measured numbers")
+    rows = table[table["n"] > 0]
+    for _, row in rows.iterrows():
+        mean, sd, n = recompute(row, path.parent.parent / "records")
+        assert math.isclose(mean, row["measured_mean"], rel_tol=1e-12) and n == row["n"]
+        assert (math.isnan(sd) and pd.isna(row["measured_sd"])) or math.isclose(sd, row["measured_sd"], rel_tol=1e-9, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "results").glob("*/records")), ids=lambda p: p.parent.name)
+def test_records_are_whole(folder):
+    for name, record in read_records(folder).items():
+        assert not [f for f in FIELDS if f not in record], name
+        assert record["status"] in ("ok", "failed") and (record["status"] == "failed" or {"epoch"} <= set(record["best"])), name
+        arrays = folder / f"{name.removesuffix('.json')}.npz"
+        assert not arrays.exists() or arrays.stat().st_size <= 100_000, name
+
+
+def _write_many(arguments):
+    folder, process = arguments
+    for number in range(10):
+        content = {"key": f"{process}-{number}", "status": "ok", "filler": "x" * 5000}
+        write_record(folder, f"own-{process}-{number}", content)
+        write_record(folder, "shared", content)
+    return process
+
+
+def test_parallel_writers_lose_and_mix_nothing(tmp_path):
+    with ProcessPoolExecutor(20) as pool:
+        assert len(list(pool.map(_write_many, [(tmp_path, p) for p in range(20)]))) == 20
+    records = read_records(tmp_path)
+    assert len(records) == 201 and not list(tmp_path.glob(".*"))
+    assert all(records[f"own-{p}-{n}.json"]["key"] == f"{p}-{n}" for p in range(20) for n in range(10))
+    assert read_record(tmp_path / "shared.json")["filler"] == "x" * 5000

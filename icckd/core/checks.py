@@ -36,7 +36,7 @@ def values_are_checked(
         return False
     return x.device.type == "cpu" or _values_wanted.get()
 
-# %% ../../nbs/core/checks.ipynb #115804fb
+# %% ../../nbs/core/checks.ipynb #5f79fb0f
 def describe(value) -> str:
     "A short description of what was given, for error messages."
     if isinstance(value, torch.Tensor):
@@ -51,7 +51,8 @@ def near_matches(
 ) -> str:  # "did you mean a, b?" or the whole list when nothing is near
     "The end of an error message about an unknown name."
     known = sorted(map(str, known))
-    near = get_close_matches(str(name).lower(), known, n=3, cutoff=0.6)
+    spelled = {k.lower(): k for k in known}
+    near = [spelled[k] for k in get_close_matches(str(name).lower(), spelled, n=3, cutoff=0.6)]
     return f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}"
 
 # %% ../../nbs/core/checks.ipynb #990a7dd1

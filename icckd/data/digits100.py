@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COMPOSITION', 'TRAIN', 'TEST', 'MEAN', 'STD', 'DIGEST', 'load', 'compose', 'Digits100']
 
-# %% ../../nbs/data/digits100.ipynb #24dd6795
+# %% ../../nbs/data/digits100.ipynb #6274dee0
 from functools import lru_cache
 
 import numpy as np
@@ -13,27 +13,27 @@ import torch
 
 from ..core.files import digest_tensors
 from .dataset import InMemoryClassification
-from .digits import background, check_composition, paint, place, source_digits, split_digits
+from .digits import TINTS, background, check_composition, paint, place, source_digits, split_digits
 
-# %% ../../nbs/data/digits100.ipynb #a227e5bf
+# %% ../../nbs/data/digits100.ipynb #a2f4a2e6
 COMPOSITION = {
     "ground": (0, 110),  # range of the ground's colours
     "clutter": 2,  # dim digits a picture
     "clutter_colour": (40, 150),
     "clutter_size": (10, 18),  # pixels of the 20-pixel box
-    "colour": (140, 255),  # range of the digits' colours
+    "tint": 90,  # how far a digit's colour may be from that of its class, in each of red, green and blue
     "size": (15, 20),
     "slant": 24,  # at most so many columns a row, in 1/64
     "noise": 25,  # at most so much added to or taken from a value
 }
 
 
-def _draw_digits(pictures: np.ndarray, which: np.ndarray, centre: np.ndarray, colour, size, slant: int, random) -> None:
+def _draw_digits(pictures: np.ndarray, which: np.ndarray, centre: np.ndarray, colours: np.ndarray, size, slant: int, random) -> None:
     "Paints one digit into each picture: `which` are positions in the source, `centre` is in half pixels."
     count, side = pictures.shape[:2]
     sizes, slants = random.randint(size[0], size[1] + 1, count), random.randint(-slant, slant + 1, count)
     coverage = place(source_digits()[0][which], centre, sizes, slants, side)
-    paint(pictures, coverage, random.randint(colour[0], colour[1] + 1, (count, 3)))
+    paint(pictures, coverage, colours)
 
 
 def _compose(labels: np.ndarray, pool: np.ndarray, recipe: dict, random) -> np.ndarray:
@@ -42,11 +42,13 @@ def _compose(labels: np.ndarray, pool: np.ndarray, recipe: dict, random) -> np.n
     pictures = background(random, count, 32, 4, *recipe["ground"])
     for _ in range(recipe["clutter"]):
         which = pool.reshape(-1)[random.randint(0, pool.size, count)]
-        _draw_digits(pictures, which, random.randint(0, 65, (count, 2)), recipe["clutter_colour"], recipe["clutter_size"], 64, random)
+        low, high = recipe["clutter_colour"]
+        _draw_digits(pictures, which, random.randint(0, 65, (count, 2)), random.randint(low, high + 1, (count, 3)), recipe["clutter_size"], 64, random)
     for digit, column in ((labels // 10, 18), (labels % 10, 46)):
         which = pool[digit, random.randint(0, pool.shape[1], count)]
         centre = np.stack([32 + random.randint(-8, 9, count), column + random.randint(-3, 4, count)], 1)
-        _draw_digits(pictures, which, centre, recipe["colour"], recipe["size"], recipe["slant"], random)
+        colours = np.clip(TINTS[digit] + random.randint(-recipe["tint"], recipe["tint"] + 1, (count, 3)), 0, 255)
+        _draw_digits(pictures, which, centre, colours, recipe["size"], recipe["slant"], random)
     pictures += random.randint(-recipe["noise"], recipe["noise"] + 1, pictures.shape)
     return np.clip(pictures, 0, 255).astype(np.uint8)
 
@@ -61,10 +63,10 @@ def compose(
     random, pool, labels = np.random.RandomState(seed), split_digits(split), np.arange(count) % 100
     return np.concatenate([_compose(labels[k : k + 250], pool, recipe, random) for k in range(0, count, 250)]), labels
 
-# %% ../../nbs/data/digits100.ipynb #13f0720e
+# %% ../../nbs/data/digits100.ipynb #ab2d76ed
 TRAIN, TEST = (10000, 1), (2000, 2)  # pictures and seed of each split
-MEAN, STD = (0.3, 0.3, 0.3), (0.25, 0.25, 0.25)  # of the training pictures
-DIGEST = "pending"
+MEAN, STD = (0.2849, 0.2798, 0.2785), (0.1855, 0.1778, 0.1801)  # of the training pictures
+DIGEST = "383019a69950c7fe"
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import torch
 
 from ..core.checks import check_floating, check_labels, check_number
 
-# %% ../../nbs/evaluation/classification.ipynb #09209551
+# %% ../../nbs/evaluation/classification.ipynb #be1ab5e3
 def label_ranks(
     logits: torch.Tensor,  # (batch, classes)
     labels: torch.Tensor,  # (batch,) class indices
@@ -23,7 +23,7 @@ def label_ranks(
     before = (logits > own) | ((logits == own) & (classes < labels))
     return torch.where(logits.isnan().any(1), logits.shape[1], before.sum(1))
 
-
+# %% ../../nbs/evaluation/classification.ipynb #68047374
 class TopK:
     "Streaming top-k accuracy."
 

@@ -90,7 +90,7 @@ class SegmentationMeter:
         found = scores(self.state(), self.absent)
         return {"iou": found["iou"], "class_accuracy": found["class_accuracy"], "absent": self.absent, "pixels": int(self.state().sum())}
 
-# %% ../../nbs/evaluation/segmentation.ipynb #050d4cf8
+# %% ../../nbs/evaluation/segmentation.ipynb #0cc6cd12
 def replay(
     case: dict,  # arrays of a METRICS case: labels and predictions
     meta: dict,  # its description
@@ -103,7 +103,7 @@ def replay(
     share = confusion.double().sum(1).numpy() / float(confusion.sum())
     values = {"miou_present": present["miou"] / 100, "miou_absent_as_zero": zero["miou"] / 100, "macc_present": present["macc"] / 100,
               "pixel_accuracy": present["pixel_accuracy"] / 100, "fwiou": float((share * iou)[share > 0].sum())}
-    values |= {"miou_torchdistiller": values["miou_absent_as_zero"], "miou_cirkd": values["miou_absent_as_zero"], "pixacc_cirkd": values["pixel_accuracy"]}
-    values |= {f"{short}_overhaul": values[name] for short, name in
-               [("miou", "miou_present"), ("macc", "macc_present"), ("pixacc", "pixel_accuracy"), ("fwiou", "fwiou")]}
+    same = {"miou_torchdistiller": "miou_absent_as_zero", "miou_cirkd": "miou_absent_as_zero", "pixacc_cirkd": "pixel_accuracy",
+            "miou_overhaul": "miou_present", "macc_overhaul": "macc_present", "pixacc_overhaul": "pixel_accuracy", "fwiou_overhaul": "fwiou"}
+    values |= {name: values[source] for name, source in same.items()}
     return {"confusion": confusion.double().numpy(), "iou": iou, "class_accuracy": accuracy} | {k: np.array(v) for k, v in values.items()}

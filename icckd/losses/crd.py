@@ -240,13 +240,13 @@ class CRD(Criterion):
         candidates = torch.cat([step.indices[:, None], self.negatives(step.labels, step.generator)], 1)
         return {"crd": self.weight_at(step) * self.contrast(s, t, step.indices, candidates)}
 
-# %% ../../nbs/losses/crd.ipynb #78a60a78
+# %% ../../nbs/losses/crd.ipynb #450612cb
 def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     "Losses, gradients and memories of a CRD golden case, step by step."
     hyper = meta["hyper"]
     case = {name.replace("_linear_", ".linear."): x for name, x in case.items()}
     widths = case["student_feat_step0"].shape[1], case["teacher_feat_step0"].shape[1]
-    contrast = Contrast(*widths, hyper["n_data"], hyper["feat_dim"], hyper["nce_t"], hyper["nce_m"]).double()
+    contrast = Contrast(*widths, hyper["n_data"], hyper["feat_dim"], hyper["nce_t"], hyper["nce_m"]).to(case["memory_student_0"].dtype)
     weights = {name.removeprefix("param__"): x for name, x in case.items() if name.startswith("param__")}
     contrast.load_state_dict(weights | {name: case[f"{name}_0"] for name in ("memory_student", "memory_teacher")}, strict=False)
     found = {}

@@ -16,7 +16,7 @@ from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 from .resize import match_size
 
-# %% ../../nbs/losses/cwd.ipynb #b3193b78
+# %% ../../nbs/losses/cwd.ipynb #e71219ee
 def check_maps(
     student_map: torch.Tensor,  # (batch, channels, height, width)
     teacher_map: torch.Tensor,  # the same shape
@@ -28,7 +28,7 @@ def check_maps(
     check_features("teacher_map", teacher_map)
     check_same("student_map", student_map, "teacher_map", teacher_map, what="shape (batch, channels, height, width)")
 
-
+# %% ../../nbs/losses/cwd.ipynb #2fbacd67
 def cwd_loss(
     student_map: torch.Tensor,  # (batch, channels, height, width), logits or adapted features
     teacher_map: torch.Tensor,  # the same shape
@@ -41,7 +41,7 @@ def cwd_loss(
     channels = student_map.shape[0] * student_map.shape[1]
     return F.kl_div(log_student, log_teacher, reduction="sum", log_target=True) * temperature**2 / channels
 
-# %% ../../nbs/losses/cwd.ipynb #8986f5ff
+# %% ../../nbs/losses/cwd.ipynb #1534f25f
 NORMS = {
     "channel": lambda x: x.flatten(2).log_softmax(2),
     "spatial": lambda x: x.log_softmax(1),
@@ -55,7 +55,7 @@ def check_norm(norm: str, divergence: str) -> None:
     if norm not in NORMS or divergence not in ("kl", "mse") or (divergence == "kl" and norm in ("channel_mean", "none")):
         raise ValueError(f"norm: wanted channel or spatial with kl or mse, or channel_mean or none with mse, got {norm!r} with {divergence!r}")
 
-
+# %% ../../nbs/losses/cwd.ipynb #18a284fb
 def cwd_variant_loss(
     student_map: torch.Tensor,  # (batch, channels, height, width)
     teacher_map: torch.Tensor,  # the same shape
@@ -76,7 +76,7 @@ def cwd_variant_loss(
     batch, channels, height, width = student_map.shape
     return total / (batch * (channels if norm.startswith("channel") else height * width))
 
-# %% ../../nbs/losses/cwd.ipynb #a619aa18
+# %% ../../nbs/losses/cwd.ipynb #634d80c6
 def cwd_cirkd_loss(
     student_features: torch.Tensor,  # (batch, student channels, height, width)
     teacher_features: torch.Tensor,  # (batch, teacher channels, height, width)
@@ -88,7 +88,8 @@ def cwd_cirkd_loss(
     if before == after:
         return cwd_loss(student_features, teacher_features, temperature)
     if adapter_weight is None or tuple(adapter_weight.shape) != (after, before, 1, 1):
-        raise ValueError(f"adapter_weight: wanted shape {(after, before, 1, 1)}, got {None if adapter_weight is None else tuple(adapter_weight.shape)}")
+        got = None if adapter_weight is None else tuple(adapter_weight.shape)
+        raise ValueError(f"adapter_weight: wanted shape {(after, before, 1, 1)}, got {got}")
     return cwd_loss(F.conv2d(student_features, adapter_weight), teacher_features, temperature) * after / before
 
 # %% ../../nbs/losses/cwd.ipynb #35574f07
@@ -105,7 +106,7 @@ def replay(
         loss = cwd_variant_loss(*maps, tau, hyper.get("norm", "channel"), hyper.get("div", hyper.get("divergence", "kl")))
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../nbs/losses/cwd.ipynb #2c62ebdb
+# %% ../../nbs/losses/cwd.ipynb #9fa4ff15
 class CWD(Criterion):
     "Channel-wise distillation of a map that both networks have with the same channels."
 
@@ -129,7 +130,7 @@ class CWD(Criterion):
         loss = cwd_variant_loss(match_size(student, teacher), teacher, self.temperature, self.norm, self.divergence)
         return {"cwd": self.weight_at(step) * loss}
 
-
+# %% ../../nbs/losses/cwd.ipynb #ee6eb58f
 class CWDFeatures(Criterion):
     "Channel-wise distillation of feature maps through an adapter."
 

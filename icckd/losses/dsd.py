@@ -17,7 +17,7 @@ from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, wanted_gradients, with_gradient
 from .resize import match_size
 
-# %% ../../nbs/losses/dsd.ipynb #382e579a
+# %% ../../nbs/losses/dsd.ipynb #40164677
 def attention_moves(
     maps: list,  # of (batch, channels of its own, height, width), one a level, in one size
 ) -> list[torch.Tensor]:  # one (batch, positions) of length 1 a pair of levels
@@ -25,7 +25,7 @@ def attention_moves(
     attention = [F.normalize(at_least_float32(x).square().mean(1).flatten(1), dim=1) for x in maps]
     return [F.normalize(later - earlier, dim=1) for earlier, later in combinations(attention, 2)]
 
-
+# %% ../../nbs/losses/dsd.ipynb #3096e8bd
 def psd_loss(
     student_maps: list,  # of (batch, channels, height, width), two levels or more
     teacher_maps: list,  # as many, the same batch and size; channels may differ
@@ -40,7 +40,7 @@ def psd_loss(
     moves = zip(attention_moves(student_maps), attention_moves([x.detach() for x in teacher_maps]))
     return torch.stack([F.mse_loss(student, teacher) for student, teacher in moves]).mean()
 
-
+# %% ../../nbs/losses/dsd.ipynb #79e8ce6f
 def class_similarity(
     logits: torch.Tensor,  # (batch, classes, height, width)
     temperature: float,

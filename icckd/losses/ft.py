@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMS', 'normalised_factor', 'ft_loss', 'encoder', 'Paraphraser', 'FT', 'replay']
 
-# %% ../../nbs/losses/ft.ipynb #efe270ba
+# %% ../../nbs/losses/ft.ipynb #9e7bbf96
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_features, check_number, check_same, near_matches
+from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same, near_matches
 from .criterion import Criterion, Preparation
 from .matching import paired_layers, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
@@ -73,7 +73,7 @@ class Paraphraser(nn.Module):
         "The reconstruction of (batch, channels, height, width)."
         return self.decoder(self.encoder(maps))
 
-# %% ../../nbs/losses/ft.ipynb #fd61274e
+# %% ../../nbs/losses/ft.ipynb #833a3aec
 class FT(Criterion):
     "Factor transfer on the last stage, after training a paraphraser of the teacher for 30/240 of the epochs."
 
@@ -85,16 +85,16 @@ class FT(Criterion):
         weight: float = 200.0,
         factor_share: float = 0.5,  # channels of the factor over those of the teacher's map
         form: str = "attention",  # "attention" (RepDistiller) or "whole" (the paper, MMRazor)
-        paraphraser_fraction: float = 30 / 240,  # share of the epochs before distillation
-        paraphraser_learning_rate: float = 0.01,
+        preparation_fraction: float = 30 / 240,  # share of the epochs before distillation
+        preparation_learning_rate: float = 0.01,
     ):
         super().__init__(weight)
         check_number("factor_share", factor_share, above=0)
-        check_number("paraphraser_fraction", paraphraser_fraction, least=0)
-        check_number("paraphraser_learning_rate", paraphraser_learning_rate, above=0)
+        check_number("preparation_fraction", preparation_fraction, above=0)
+        check_number("preparation_learning_rate", preparation_learning_rate, above=0)
         normalised_factor(torch.ones(1, 1, 1, 1), form)  # refuses an unknown form
         self.factor_share, self.form = factor_share, form
-        self.paraphraser_fraction, self.paraphraser_learning_rate = paraphraser_fraction, paraphraser_learning_rate
+        self.preparation_fraction, self.preparation_learning_rate = preparation_fraction, preparation_learning_rate
 
     def build(self, student, teacher, step):
         self.student_layer, self.teacher_layer = paired_layers(student, self.student_layers, teacher, self.teacher_layers)[-1]
@@ -106,15 +106,15 @@ class FT(Criterion):
     def maps(self, step):
         "The last stage of student and teacher."
         s, t = step.student["weak"][self.student_layer], step.teacher["weak"][self.teacher_layer].detach()
-        check_features("student_features", s)
-        check_features("teacher_features", t)
+        for name, x in (("student_features", s), ("teacher_features", t)):
+            check_floating(name, x, 4, "(batch, channels, height, width)")
         if s.shape[2:].numel() == 1:
             check_batch("student_features", s, why="batch norm of a 1 x 1 map")
         return s, t
 
     def preparations(self):
         parameters = lambda: list(self.paraphraser.parameters())
-        fraction, rate = self.paraphraser_fraction, self.paraphraser_learning_rate
+        fraction, rate = self.preparation_fraction, self.preparation_learning_rate
         return [Preparation("paraphraser", fraction, self.reconstruction, parameters, trains_student=False, learning_rate=rate)]
 
     def reconstruction(self, step):

@@ -86,7 +86,7 @@ def replay(
     loss = {"LOCAL": local_loss, "LOCALCOS": local_cosine_loss}[meta["method"]]
     return loss_and_gradients(loss(inputs["student"], inputs["teacher"]), inputs, meta)
 
-# %% ../../nbs/losses/local.ipynb #61ffeced
+# %% ../../nbs/losses/local.ipynb #f391d603
 class Local(Criterion):
     "Local affinity by squared distances."
 
@@ -106,7 +106,7 @@ class Local(Criterion):
         student, teacher = step.student["weak"][self.layer], step.teacher["weak"][self.layer]
         return {self.term: self.weight_at(step) * self.loss(match_size(student, teacher), teacher)}
 
-
+# %% ../../nbs/losses/local.ipynb #616ab68f
 class LocalCosine(Local):
     "Local affinity by cosines."
 

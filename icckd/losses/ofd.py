@@ -6,7 +6,7 @@
 __all__ = ['MARGINS', 'partial_distance', 'ofd_loss', 'gaussian_margin', 'measured_margin', 'margins_of', 'connector', 'OFD',
            'replay']
 
-# %% ../../nbs/losses/ofd.ipynb #bdeb2d7e
+# %% ../../nbs/losses/ofd.ipynb #62e0edea
 import math
 
 import numpy as np
@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_features, check_same, describe, near_matches
+from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_same, describe, near_matches
 from .criterion import Criterion
 from .matching import case_layers, paired_layers, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ofd.ipynb #5e4d7ab4
+# %% ../../nbs/losses/ofd.ipynb #2b419357
 def partial_distance(
     student_features: torch.Tensor,  # (batch, channels, height, width), before the ReLU
     teacher_features: torch.Tensor,  # the same shape, before the ReLU; no gradient
@@ -32,9 +32,10 @@ def partial_distance(
     if margin.shape != teacher_features.shape[1:2]:
         raise ValueError(f"margin: wanted one number for each of {teacher_features.shape[1]} channels, got {describe(margin)}")
     s, t = at_least_float32(student_features), at_least_float32(teacher_features.detach())
-    held = torch.maximum(t, margin.to(t.dtype)[:, None, None])
-    difference = s - held
-    return torch.where(held > 0, difference, difference.clamp(min=0)).square().sum()
+    with torch.no_grad():
+        held = torch.maximum(t, margin.to(t.dtype)[:, None, None])
+        target = torch.where((t > 0) | (s > held), held, s)
+    return F.mse_loss(s, target, reduction="sum")
 
 
 def ofd_loss(
@@ -101,7 +102,7 @@ def connector(channels_in: int, channels_out: int) -> nn.Sequential:
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(convolution, nn.BatchNorm2d(channels_out))
 
-# %% ../../nbs/losses/ofd.ipynb #f7206d43
+# %% ../../nbs/losses/ofd.ipynb #e97b3421
 class OFD(Criterion):
     "Overhaul of feature distillation, on the ends of all stages before their ReLU."
 
@@ -133,7 +134,7 @@ class OFD(Criterion):
         teachers = [step.teacher["weak"][name] for _, name in self.pairs]
         for name, maps in (("student_features", students), ("teacher_features", teachers)):
             for x in maps:
-                check_features(name, x)
+                check_floating(name, x, 4, "(batch, channels, height, width)")
         for x in students:
             if x.shape[2:].numel() == 1:
                 check_batch("student_features", x, why="batch norm of a 1 x 1 map")

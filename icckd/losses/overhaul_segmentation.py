@@ -15,7 +15,7 @@ from .ofd import connector, margins_of, measured_margin, partial_distance
 from .resize import match_size
 from ..models.layers import expand_layers
 
-# %% ../../nbs/losses/overhaul_segmentation.ipynb #dca49a9a
+# %% ../../nbs/losses/overhaul_segmentation.ipynb #a9a8cefb
 NORMALISATIONS = {"released": 1e-5, "per_element": 1000 / 70}  # with their weights
 
 
@@ -25,7 +25,7 @@ def overhaul_segmentation(
     margins: list[torch.Tensor],  # (channels,) each, negative
     normalisation: str = "released",  # "released": sums over the batch; "per_element": means
 ) -> torch.Tensor:  # scalar, squared feature units
-    "Margin loss of several stages (Heo et al. 2019, eq. 3). Raises ValueError for NaN, unequal shapes or numbers of stages."
+    "Margin loss of several stages (Heo et al. 2019). Raises ValueError for NaN, unequal shapes or numbers of stages."
     if not len(student_features) == len(teacher_features) == len(margins) > 0:
         numbers = f"{len(teacher_features)} and {len(margins)}"
         raise ValueError(f"student_features: wanted as many maps as teacher_features and margins ({numbers}), got {len(student_features)}")
@@ -41,9 +41,9 @@ def check_normalisation(normalisation: str) -> None:
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"normalisation: wanted one of {', '.join(NORMALISATIONS)}, got {describe(normalisation)}")
 
-# %% ../../nbs/losses/overhaul_segmentation.ipynb #f4e8ecff
+# %% ../../nbs/losses/overhaul_segmentation.ipynb #5c01f013
 class OverhaulSegmentation(Criterion):
-    "Overhaul's margin loss at the ends of the trunk's stages (Heo et al. 2019, section 4.5)."
+    "Overhaul's margin loss at the ends of the trunk's stages (Heo et al. 2019)."
 
     student_layers = teacher_layers = ("stages_preact",)
 

@@ -26,7 +26,7 @@ def directions(
     has_direction = length > eps
     return features * (has_direction / torch.where(has_direction, length + added, 1.0))
 
-# %% ../../nbs/losses/pairwise.ipynb #35d522f6
+# %% ../../nbs/losses/pairwise.ipynb #d04995b9
 class AffinityDistance(torch.autograd.Function):
     "Sum over the batch of ||S'S - T'T||^2 for maps S (batch, channels, nodes) and T; differentiable once, for S."
 
@@ -57,7 +57,7 @@ def squared_norm(x: torch.Tensor) -> torch.Tensor:
 
 def squared_gram_norm(
     x: torch.Tensor,  # (batch, channels, nodes)
-    block: int = 128,  # channels at a time
+    block: int = 256,  # channels at a time
 ) -> torch.Tensor:  # sum over the batch of ||x x'||^2
     "The norm alone, block by block: what lies below the diagonal is counted, not computed."
     blocks = x.split(block, dim=1)

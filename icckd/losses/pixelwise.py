@@ -15,14 +15,14 @@ from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 from .resize import match_size
 
-# %% ../../nbs/losses/pixelwise.ipynb #84b9b75e
+# %% ../../nbs/losses/pixelwise.ipynb #2157d390
 def check_scale(scale: str, temperature: float) -> None:
     "Raises ValueError for an unknown scale, a temperature that is not positive, and a temperature other than 1 with `skd`."
     check_number("temperature", temperature, above=0)
     if scale not in ("pixel", "skd", "ifvd") or (scale == "skd" and temperature != 1):
         raise ValueError(f"scale: wanted 'pixel', 'ifvd', or 'skd' (with temperature 1 only), got {scale!r}, temperature {temperature}")
 
-
+# %% ../../nbs/losses/pixelwise.ipynb #de907692
 def pixelwise_loss(
     student_logits: torch.Tensor,  # (batch, classes, height, width)
     teacher_logits: torch.Tensor,  # the same shape

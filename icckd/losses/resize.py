@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from ..core.checks import at_least_float32, check_floating, describe
 
-# %% ../../nbs/losses/resize.ipynb #ad6036d9
+# %% ../../nbs/losses/resize.ipynb #33df22be
 def resize(
     x: torch.Tensor,  # (batch, channels, height, width)
     size: tuple[int, int],  # (height, width) wanted
@@ -30,7 +30,7 @@ def match_size(
         check_floating(name, x, 4, "(batch, channels, height, width)")
     return resize(student_map, tuple(teacher_map.shape[2:]))
 
-
+# %% ../../nbs/losses/resize.ipynb #79323b18
 def labels_at_size(
     labels: torch.Tensor,  # (batch, height, width) class indices
     size: tuple[int, int],  # (height, width) wanted

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['context_loss', 'reviewkd_loss', 'to_size', 'Fusion', 'Review', 'ReviewKD', 'replay']
 
-# %% ../../nbs/losses/reviewkd.ipynb #fee9fad8
+# %% ../../nbs/losses/reviewkd.ipynb #9aced534
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_features, check_number, check_same, check_vectors
+from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same
 from .criterion import Criterion
 from .matching import case_layers, paired_layers
 from .replaying import loss_and_gradients, with_gradient
@@ -102,7 +102,7 @@ class Review(nn.Module):
             fused.insert(0, out)
         return fused
 
-# %% ../../nbs/losses/reviewkd.ipynb #39f1db4c
+# %% ../../nbs/losses/reviewkd.ipynb #7f15a5a4
 class ReviewKD(Criterion):
     "Knowledge review over all stages and the pooled vector, with a linear warm-up of the weight."
 
@@ -131,9 +131,9 @@ class ReviewKD(Criterion):
         both = []
         for who, outputs, names in zip(("student", "teacher"), (step.student["weak"], step.teacher["weak"]), zip(*self.pairs)):
             maps = [outputs[name] for name in names]
-            check_vectors(f"{who}_features", maps[-1])
+            check_floating(f"{who}_features", maps[-1], 2, "(batch, dimensions)")
             for x in maps[:-1]:
-                check_features(f"{who}_features", x)
+                check_floating(f"{who}_features", x, 4, "(batch, channels, height, width)")
             both.append([*maps[:-1], maps[-1][:, :, None, None]])
         check_batch("student_features", both[0][-1], why="batch norm of the pooled vector")
         return both
@@ -145,15 +145,15 @@ class ReviewKD(Criterion):
             fused = self.review(lifted, [x.shape[2:] for x in teachers])
         return {"reviewkd": self.weight_at(step) * reviewkd_loss(fused, teachers)}
 
-# %% ../../nbs/losses/reviewkd.ipynb #28569eb3
+# %% ../../nbs/losses/reviewkd.ipynb #5156ba5b
 def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     "Loss and gradients of a REVIEWKD golden case, with or without fusions."
     inputs, names = with_gradient(case, meta), {"reduce": "conv1", "expand": "conv2", "attention": "att_conv"}
     pooled = lambda who: [inputs[f"{who}_pooled"][:, :, None, None]] if f"{who}_pooled" in inputs else []
     students, teachers = (case_layers(inputs, f"{who}_feat") + pooled(who) for who in ("student", "teacher"))
     if any(name.startswith("param__") for name in inputs):
-        review, last = Review([x.shape[1] for x in students], [x.shape[1] for x in teachers], meta["hyper"]["mid_channel"]).double(), len(students) - 1
-        weights = {}
+        widths, last, weights = [[x.shape[1] for x in levels] for levels in (students, teachers)], len(students) - 1, {}
+        review = Review(*widths, meta["hyper"]["mid_channel"]).to(students[0].dtype)
         for name, _ in review.named_parameters():  # fusions.0.reduce.1.weight is abf3_conv1_1_weight
             _, level, part, rest = name.split(".", 3)
             weights[name] = inputs[f"param__abf{last - int(level)}_{names[part]}_{rest.replace('.', '_')}"]

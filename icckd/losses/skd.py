@@ -11,14 +11,14 @@ from .holistic import Holistic
 from .pairwise import PairWise
 from .pixelwise import PixelWise
 
-# %% ../../nbs/losses/skd.ipynb #d9ca26e2
+# %% ../../nbs/losses/skd.ipynb #4d5b8688
 class SKDS(Sum):
     "Structured distillation of 2019: pixel-wise + pair-wise over the full map + holistic (Liu et al., CVPR 2019)."
 
     def __init__(
         self,
         pixelwise: float = 10.0,  # weight on the cross-entropy summed over the batch
-        pairwise: float = 10.0,  # the paper's text; its code publishes none
+        pairwise: float = 10.0,  # the paper's as remembered; its code publishes none
         holistic: float = 0.1,
         mode: str = "wgan-gp",  # the critic's, or "hinge"
         size: int = 65,  # the critic's; smaller logit maps are resized to it

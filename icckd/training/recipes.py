@@ -75,7 +75,7 @@ def shortened(
         changes["batch_size"] = batch_size
     return check_recipe(replace(recipe, **changes))
 
-# %% ../../nbs/training/recipes.ipynb #11ba5cb4
+# %% ../../nbs/training/recipes.ipynb #3ea835aa
 def learning_rate_at(
     recipe: Recipe,
     step: int,  # from 0
@@ -100,8 +100,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     "The recipe's optimiser; the trainer sets the rate of every group at every step, so that none is left undecayed."
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay, fused=True)
 
 # %% ../../nbs/training/recipes.ipynb #3a6e0d43
 _MLLD = "Jin20000/Multi-Level-Logit-Distillation@5ee473f: configs/cifar100, "

@@ -24,7 +24,7 @@ from ..core.files import code_digest, digest_json, write_atomically, write_json
 from ..losses.criterion import Criterion, Sum
 from .recipes import Recipe
 
-# %% ../../nbs/training/records.ipynb #73ea2332
+# %% ../../nbs/training/records.ipynb #74e2a6ed
 def describe_criterion(criterion: Criterion) -> dict:
     "Classes and hyper-parameters of a criterion, as JSON; what is built later (adapters, memories) follows from them."
     plain = (bool, int, float, str, type(None))
@@ -34,6 +34,8 @@ def describe_criterion(criterion: Criterion) -> dict:
             continue
         if isinstance(value, plain) or (isinstance(value, (tuple, list)) and all(isinstance(v, plain) for v in value)):
             values[name] = list(value) if isinstance(value, (tuple, list)) else value
+        elif isinstance(value, dict) and value and all(isinstance(v, plain) for v in value.values()):
+            values[name] = {str(k): v for k, v in value.items()}
     parts = {name: describe_criterion(child) for name, child in criterion.named_modules() if isinstance(child, Criterion) and child is not criterion}
     return {"class": type(criterion).__name__, **values, **({"parts": parts} if isinstance(criterion, Sum) else {})}
 

@@ -42,7 +42,7 @@ def first_log_normaliser(
     "log Z: the mean of exp(score) over the first batch, times the number of samples."
     return scores.detach().flatten().logsumexp(0) - math.log(scores.numel()) + math.log(samples)
 
-# %% ../../nbs/losses/crd.ipynb #e7974617
+# %% ../../nbs/losses/crd.ipynb #dd8238cb
 def crd_loss(
     scores: torch.Tensor,  # (batch, 1 + negatives), from `contrastive_scores`
     log_normaliser: torch.Tensor | float,  # scalar log Z
@@ -53,10 +53,9 @@ def crd_loss(
     check_floating("scores", scores, 2, "(batch, 1 + negatives)")
     check_number("samples", samples, least=2, integer=True)
     noise = (scores.shape[1] - 1) / samples
-    log_likelihood = scores - log_normaliser
-    every = torch.log1p((log_likelihood.exp() + epsilon) / noise).sum(1)
-    positive = log_likelihood[:, 0] - math.log(noise)
-    return (every - positive).mean()
+    log_ratio = scores - (log_normaliser + math.log(noise))  # log(P / q)
+    every = torch.log1p(log_ratio.exp() + epsilon / noise).sum(1)
+    return (every - log_ratio[:, 0]).mean()
 
 # %% ../../nbs/losses/crd.ipynb #5eb95d57
 def subsets_by_swaps(

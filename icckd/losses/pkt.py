@@ -13,7 +13,7 @@ from ..core.checks import at_least_float32, check_same, check_vectors
 from .criterion import Criterion
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/pkt.ipynb #879a472b
+# %% ../../nbs/losses/pkt.ipynb #03fe1bb0
 def neighbour_probabilities(
     features: torch.Tensor,  # (batch, dimensions)
     epsilon: float = 1e-7,  # added to every length
@@ -35,7 +35,8 @@ def pkt_loss(
     check_same("student_features", student_features, "teacher_features", teacher_features, 0, what="batch")
     student = neighbour_probabilities(at_least_float32(student_features), epsilon)
     teacher = neighbour_probabilities(at_least_float32(teacher_features.detach()), epsilon)
-    return (teacher * ((teacher + epsilon) / (student + epsilon)).log()).mean()
+    difference = teacher - student
+    return (teacher * (difference / (student + epsilon)).log1p() - difference).mean()
 
 # %% ../../nbs/losses/pkt.ipynb #ec31055f
 def replay(

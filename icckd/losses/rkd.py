@@ -15,11 +15,12 @@ from ..core.checks import at_least_float32, check_batch, check_finite, check_flo
 from .criterion import Criterion
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/rkd.ipynb #2f9fbb35
+# %% ../../nbs/losses/rkd.ipynb #2dd5d6e1
 def relative_distances(
     x: torch.Tensor,  # (batch, dimensions)
 ) -> torch.Tensor:  # (batch, batch), mean 1 off the diagonal, 0 on it
     "Distances between the samples of a batch, divided by their mean. Park et al. 2019, eq. 4."
+    x = x - x.mean(0, keepdim=True)  # moves all, changes no distance, and keeps the squares small
     squares = x.square().sum(1)
     squared = (squares[:, None] + squares[None, :] - 2 * x @ x.T).clamp(min=1e-12)
     distances = squared.sqrt() * (1 - torch.eye(len(x), dtype=x.dtype, device=x.device))

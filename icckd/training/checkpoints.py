@@ -52,7 +52,7 @@ def unpack_state(content: bytes):
         return tuple(map(decode, value)) if kind == "tuple" else [decode(v) for v in value] if kind == "list" else value
     return decode(json.loads(header["__metadata__"]["tree"]))
 
-# %% ../../nbs/training/checkpoints.ipynb #8836287e
+# %% ../../nbs/training/checkpoints.ipynb #40e0b793
 def save_checkpoint(
     folder: str | Path,
     step: int,  # steps done so far; names the file
@@ -76,9 +76,12 @@ def _checkpoints(folder: str | Path) -> list[Path]:
 
 def load_checkpoint(
     folder: str | Path,
+    at_most: int | None = None,  # no later than after so many steps
 ):  # the newest undamaged state, or None
     "Reads the newest checkpoint whose content has the digest in its name; warns about any that has not."
     for path in _checkpoints(folder):
+        if at_most is not None and int(path.stem.split("-")[1]) > at_most:
+            continue
         content = path.read_bytes()
         if digest_bytes(content) == path.stem[-16:]:
             return unpack_state(content)

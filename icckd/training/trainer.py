@@ -6,13 +6,13 @@
 __all__ = ['Student', 'precision_of', 'precision_context', 'teach', 'train_step', 'prepare', 'evaluate', 'fit',
            'keep_freed_memory', 'peak_memory_mib']
 
-# %% ../../nbs/training/trainer.ipynb #d7292643
+# %% ../../nbs/training/trainer.ipynb #a64770a9
 import copy
 import ctypes
 import resource
 import time
 import traceback
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from ..models.layers import LayerReader, Outputs
 from .checkpoints import load_checkpoint, save_checkpoint
 from .recipes import Recipe, check_recipe, learning_rate_at, make_optimizer
 
-# %% ../../nbs/training/trainer.ipynb #d47c77b6
+# %% ../../nbs/training/trainer.ipynb #402c0a55
 @dataclass
 class Student:
     "A student in training: its network, its criterion and what has accumulated so far."
@@ -50,10 +50,11 @@ class Student:
     term_sums: dict = field(default_factory=dict)  # since the epoch began
     first_bad: dict = field(default_factory=dict)  # term -> step at which it was first non-finite (-1: never)
     details: dict = field(default_factory=dict)  # of the last evaluation, e.g. IoU per class
+    memories: list = field(default_factory=list)  # the criterion's buffers by part, where one process has several parts
 
     def state(self) -> dict:
         "All that a checkpoint needs of this student."
-        names = ("history", "failure", "seconds", "saved_mib", "prepared", "term_sums", "first_bad", "details")
+        names = ("history", "failure", "seconds", "saved_mib", "prepared", "term_sums", "first_bad", "details", "memories")
         modules = {n: getattr(self, n) for n in ("network", "criterion", "optimizer", "own_optimizer", "private_teacher")}
         return {n: getattr(self, n) for n in names} | {n: None if m is None else m.state_dict() for n, m in modules.items()}
 
@@ -246,29 +247,33 @@ def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> Non
     _mean_over_processes(run, student, [p.grad for p in student.criterion.own_parameters() if p.grad is not None], buffers=False)
     student.own_optimizer.step()
 
-# %% ../../nbs/training/trainer.ipynb #b839e8b5
+# %% ../../nbs/training/trainer.ipynb #95662819
+class _PartBuffers:
+    "While inside, the student has the buffers of one part; several parts in one process take turns."
+
+    def __init__(self, run: _Pass, student: Student):
+        self.parts, self.criterion, self.memories = run.parts, dict(student.criterion.named_buffers()), student.memories
+        self.buffers = list(student.network.buffers())
+        self.start, self.sums = [b.clone() for b in self.buffers], [torch.zeros_like(b) for b in self.buffers]
+        for part in range(len(self.memories), self.parts):
+            self.memories.append({name: b.clone() for name, b in self.criterion.items()})
+
+    @contextmanager
+    def __call__(self, part: int):
+        for now, then in [*zip(self.buffers, self.start), *((b, self.memories[part][name]) for name, b in self.criterion.items())]:
+            now.copy_(then)
+        yield
+        self.memories[part] = {name: b.clone() for name, b in self.criterion.items()}
+        for total, b in zip(self.sums, self.buffers):
+            total.add_(b)
+        if part == self.parts - 1:
+            for b, total in zip(self.buffers, self.sums):
+                b.copy_(total / self.parts if b.is_floating_point() else total // self.parts)
+
+
 def _buffers_of_parts(run: _Pass, student: Student):
-    "A context for each part: every part starts from the same buffers, and afterwards the buffers are the parts' mean."
-    if run.parts == 1 or run.accelerator is not None:
-        return lambda part: nullcontext()
-    floats = [b for b in [*student.network.buffers(), *student.criterion.buffers()] if b.is_floating_point()]
-    start, sums = [b.clone() for b in floats], [torch.zeros_like(b) for b in floats]
-
-    class _Part:
-        def __init__(self, part):
-            self.last = part == run.parts - 1
-
-        def __enter__(self):
-            for b, s in zip(floats, start):
-                b.copy_(s)
-
-        def __exit__(self, *error):
-            for b, total in zip(floats, sums):
-                total.add_(b)
-                if self.last:
-                    b.copy_(total / run.parts)
-
-    return _Part
+    "A context for each part; nothing to do where this process has only one."
+    return _PartBuffers(run, student) if run.parts > 1 and run.accelerator is None else lambda part: nullcontext()
 
 
 def _agreed(run: _Pass, action):
@@ -294,8 +299,7 @@ def _mean_over_processes(run: _Pass, student: Student, gradients: list, buffers:
         return
     for gradient in gradients:
         gradient.copy_(run.accelerator.reduce(gradient, "sum"))
-    floats = [b for b in [*student.network.buffers(), *student.criterion.buffers()] if b.is_floating_point()] if buffers else []
-    for buffer in floats:
+    for buffer in [b for b in student.network.buffers() if b.is_floating_point()] if buffers else []:
         buffer.copy_(run.accelerator.reduce(buffer, "sum") / run.parts)
 
 # %% ../../nbs/training/trainer.ipynb #726daae9
@@ -461,7 +465,7 @@ def _check_students(dataset, students: dict, recipe: Recipe, teacher) -> None:
         if teacher is None and criterion.needs_teacher:
             raise ValueError(f"teacher: students[{name!r}] needs one, got None")
 
-# %% ../../nbs/training/trainer.ipynb #c180580a
+# %% ../../nbs/training/trainer.ipynb #f8d409e9
 def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_networks, report, progress) -> None:
     "Trains one group of students side by side, from its checkpoint if there is one."
     recipe, students = run.recipe, run.students
@@ -480,7 +484,7 @@ def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_network
                     with _Clock(student.seconds, "train", run.device), _measured(student, first=position == 0):
                         _guarded(run, student, epoch, position, lambda: train_step(run, student, batches, taught, epoch, position))
             bar.update()
-            if folder is not None and time.monotonic() - saved > 60 * minutes and step + 1 < run.steps_per_epoch:
+            if folder is not None and _time_to_save(run, saved, minutes) and step + 1 < run.steps_per_epoch:
                 _save(run, folder, epoch, step + 1)
                 saved = time.monotonic()
             if not _active(students):
@@ -497,6 +501,11 @@ def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_network
     for student in students.values():
         student.teacher_seconds = run.seconds["teacher"]
     _close_students(run)
+
+
+def _time_to_save(run: _Pass, saved: float, minutes: float) -> bool:
+    "Whether a checkpoint within the epoch is due; several processes save only between epochs, where they meet anyway."
+    return run.accelerator is None and time.monotonic() - saved > 60 * minutes
 
 
 def _active(students: dict) -> list[Student]:
@@ -546,10 +555,10 @@ def _close_students(run: _Pass) -> None:
         if reader is not None:
             reader.close()
 
-# %% ../../nbs/training/trainer.ipynb #c3c3e30b
+# %% ../../nbs/training/trainer.ipynb #d2ed5b7a
 def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
     "Loads the newest checkpoint, or runs the stages before distillation. Returns (epoch, step) to go on from."
-    state = None if folder is None else load_checkpoint(folder)
+    state = None if folder is None else _common_checkpoint(run, folder)
     if state is not None and set(state["students"]) == set(run.students):
         for name, student in run.students.items():
             student.load_state(state["students"][name])
@@ -565,12 +574,29 @@ def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
     return 0, 0
 
 
+def _own_folder(run: _Pass, folder):
+    "Each process has its own checkpoints, since its criteria may have memories of their own."
+    return folder if run.accelerator is None else Path(folder) / f"process-{run.accelerator.process_index}"
+
+
+def _common_checkpoint(run: _Pass, folder):
+    "The newest checkpoint; among several processes, the newest position that all of them have."
+    state = load_checkpoint(_own_folder(run, folder))
+    if run.accelerator is None:
+        return state
+    position = -1 if state is None else state["epoch"] * run.steps_per_epoch + state["step"]
+    everyone = run.accelerator.gather(torch.tensor([position], device=run.device))
+    common = int(everyone.min())
+    if common < 0:
+        return None
+    return state if position == common else load_checkpoint(_own_folder(run, folder), at_most=common)
+
+
 def _save(run: _Pass, folder, epoch: int, step: int, complete: bool = True) -> None:
-    "Writes a checkpoint; `complete` says that all stages before distillation are done. Only the first process writes."
-    if run.accelerator is None or run.accelerator.is_main_process:
-        state = {"epoch": epoch, "step": step, "complete": complete, "seconds": run.seconds,
-                 "students": {name: student.state() for name, student in run.students.items()}}
-        save_checkpoint(folder, epoch * run.steps_per_epoch + step, state)
+    "Writes a checkpoint; `complete` says that all stages before distillation are done."
+    state = {"epoch": epoch, "step": step, "complete": complete, "seconds": run.seconds,
+             "students": {name: student.state() for name, student in run.students.items()}}
+    save_checkpoint(_own_folder(run, folder), epoch * run.steps_per_epoch + step, state)
     if run.accelerator is not None:
         run.accelerator.wait_for_everyone()
 

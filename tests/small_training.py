@@ -1,0 +1,73 @@
+"""What the training tests train: a few random images, and students of every method. Run as a program, it trains one of its plans: see `main`."""
+import copy
+import json
+import sys
+
+import torch
+
+from icckd.core.files import digest_tensors
+from icckd.core.randomness import global_stream
+from icckd.data.dataset import InMemoryClassification
+from icckd.data.segmentation import InMemorySegmentation
+from icckd.losses.methods import Context, create_criterion
+from icckd.training.recipes import RECIPES, shortened
+from icckd.training.runs import create_network
+from icckd.training.trainer import fit
+
+CLASSES = {"classification": 10, "segmentation": 6}
+
+
+def photos(samples=8, size=32, evaluation=4):
+    """Random images of ten classes; the class shifts the colour."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(samples) % 10
+    images = torch.randint(0, 156, (samples, size, size, 3), generator=draw) + 10 * labels[:, None, None, None]
+    images = images.to(torch.uint8)
+    return InMemoryClassification("photos", images, labels, images[:evaluation], labels[:evaluation], [str(c) for c in range(10)], (0.4,) * 3, (0.2,) * 3,
+                                  {"padding": 4, "flip": True})
+
+
+def scenes(samples=4, size=64, evaluation=2):
+    """Random scenes in stripes: image 0 is ignored altogether, the others partly, and class 5 is absent everywhere."""
+    draw = torch.Generator().manual_seed(0)
+    labels = (torch.arange(size) // 8 % 5).expand(samples, size, size).clone()
+    labels[:, : size // 5] = 255
+    labels[0] = 255
+    images = torch.randint(0, 106, (samples, size, size, 3), generator=draw) + 30 * labels.clamp(max=5)[..., None]
+    return InMemorySegmentation("scenes", images.to(torch.uint8), labels.to(torch.uint8), images[-evaluation:].to(torch.uint8), labels[-evaluation:].to(torch.uint8),
+                                [str(c) for c in range(6)], torch.zeros(6, 3), (0.4,) * 3, (0.2,) * 3, {"crop": size, "scale": (1.0, 1.0), "flip": True, "padding": 0})
+
+
+def network(name, task, seed=0):
+    """A network with seeded weights."""
+    with global_stream(seed, "initialisation", name):
+        return create_network(name, CLASSES[task])
+
+
+def settled(name, data):
+    """A teacher: random weights, and batch norm that has seen the images, so that its maps are of a trained network's size."""
+    teacher = network(name, data.task, seed=1)
+    for module in teacher.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = None  # the mean over what was seen
+    with torch.no_grad():
+        teacher.train()(next(iter(data.evaluation_batches(4))).images["weak"])
+    return teacher.eval()
+
+
+def recipe_for(task, **changes):
+    """The quick recipe, shortened."""
+    return shortened(RECIPES[f"quick_{task}"], **{"epochs": 1, "batch_size": 4, "learning_rate": 0.01, **changes})
+
+
+def students_of(methods, data, teacher, student):
+    """name -> (network, criterion), all from the same weights."""
+    first = network(student, data.task)
+    context = Context(task=data.task, dataset=data.name, teacher=teacher, student=student, ignore_index=data.ignore_index, auxiliary="aux_logits" in first.layers)
+    return {name: (copy.deepcopy(first), create_criterion(name, context)) for name in methods}
+
+
+def digests(students):
+    """What must agree bit for bit: weights, what the criterion learnt, metrics and losses."""
+    return {name: {"weights": digest_tensors(s.network.state_dict()), "criterion": digest_tensors(s.criterion.state_dict()), "history": s.history, "failure": s.failure}
+            for name, s in students.items()}

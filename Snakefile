@@ -11,7 +11,8 @@ profile = config.get("profile", "quick")
 results = config.get("results", "results/local")
 work = "results/local"
 try:
-    jobs = plan.make_jobs(profile, str(config.get("pairs", "")), str(config.get("methods", "")), str(config.get("seeds", "")), results, work)
+    chosen = [str(value) if (value := config.get(name)) is not None else "" for name in ("pairs", "methods", "seeds")]
+    jobs = plan.make_jobs(profile, *chosen, results, work)
 except ValueError as error:
     sys.exit(f"icckd: {error}")
 by_name = {job.name: job for job in jobs}

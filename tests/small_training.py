@@ -71,3 +71,38 @@ def digests(students):
     """What must agree bit for bit: weights, what the criterion learnt, metrics and losses."""
     return {name: {"weights": digest_tensors(s.network.state_dict()), "criterion": digest_tensors(s.criterion.state_dict()), "history": s.history, "failure": s.failure}
             for name, s in students.items()}
+
+
+def plan(name):
+    """(data, teacher, students, recipe) of a plan that the kill and process tests train, the same in every process that asks for it."""
+    if name == "classification":  # memory, private teacher, preparation stages, strong view; every network with dropout
+        data, teacher, student = photos(16), "resnet14", "resnet8"
+        students = students_of(["kd", "crd", "ab", "ft", "ofd.train_mode_teacher", "mlld"], data, teacher, student)
+        for net, _ in students.values():
+            net.fc = torch.nn.Sequential(torch.nn.Dropout(0.2), net.fc)
+        recipe = recipe_for(data.task, epochs=3)
+    elif name == "segmentation":  # critic, memory of pixels, preparation stage; the heads hold dropout
+        data, teacher, student = scenes(6), "pspnet_r18@0.25", "pspnet_r18@0.125"
+        students = students_of(["none", "skds", "cirkd", "overhaul"], data, teacher, student)
+        recipe = recipe_for(data.task, epochs=3, batch_size=2)
+    else:
+        raise ValueError(f"plan: wanted classification or segmentation, got {name!r}")
+    return data, settled(teacher, data), students, recipe
+
+
+def train_plan(name, **options):
+    """Digests of the trained plan."""
+    data, teacher, students, recipe = plan(name)
+    return digests(fit(data, students, recipe, teacher=teacher, report=None, progress=False, **options))
+
+
+def main(name, checkpoints, result):
+    """Trains a plan with a checkpoint after every step, and writes what came out."""
+    torch.set_num_threads(1)
+    found = train_plan(name, checkpoint_folder=checkpoints, checkpoint_minutes=0.0)
+    with open(result, "w") as file:
+        json.dump(found, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -15,7 +15,7 @@ from .criterion import Criterion, Preparation
 from .matching import Regressor, case_layers, paired_layers, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ab.ipynb #e3bd371c
+# %% ../../nbs/losses/ab.ipynb #e347c5e2
 def ab_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), before the ReLU, after the connector
     teacher_features: torch.Tensor,  # the same shape, before the ReLU; never receives gradient
@@ -29,7 +29,7 @@ def ab_loss(
     missing = (margin - side * at_least_float32(student_features)).relu()
     return 3 / 1000 * missing.square().sum() / len(student_features)
 
-
+# %% ../../nbs/losses/ab.ipynb #422cde8d
 def ab_total(
     student_features,  # a list of maps, shallow to deep
     teacher_features,  # as many maps of the same shapes
@@ -39,25 +39,25 @@ def ab_total(
     losses = [ab_loss(s, t, margin) for s, t in zip(student_features, teacher_features, strict=True)]
     return sum(2.0 ** (i - len(losses) + 1) * loss for i, loss in enumerate(losses))
 
-# %% ../../nbs/losses/ab.ipynb #2533c45b
+# %% ../../nbs/losses/ab.ipynb #c56d76f2
 class Connectors(nn.Module):
     "From each of the student's stages to the teacher's shape: nothing where they agree, else a convolution and batch norm."
 
     def __init__(
         self,
-        student_shapes,  # [(batch, channels, height, width)], shallow to deep
-        teacher_shapes,  # as many
+        student_features,  # a list of maps (batch, channels, height, width), shallow to deep
+        teacher_features,  # as many
         **options,  # for `Regressor`
     ):
         super().__init__()
-        make = lambda s, t: nn.Identity() if tuple(s[1:]) == tuple(t[1:]) else Regressor(s, t, relu=False, **options)
-        self.connectors = nn.ModuleList(make(s, t) for s, t in zip(student_shapes, teacher_shapes, strict=True))
+        make = lambda s, t: nn.Identity() if s[1:] == t[1:] else Regressor(s, t, relu=False, **options)
+        self.connectors = nn.ModuleList(make(s.shape, t.shape) for s, t in zip(student_features, teacher_features, strict=True))
 
     def forward(self, *student_features: torch.Tensor) -> list[torch.Tensor]:
         "The maps in the teacher's shapes."
         return [connector(x) for connector, x in zip(self.connectors, student_features, strict=True)]
 
-
+# %% ../../nbs/losses/ab.ipynb #3b532760
 def replay(
     case: dict,  # arrays of a golden case
     meta: dict,  # its description
@@ -65,11 +65,11 @@ def replay(
     "Recomputes a golden case of AB from its inputs."
     inputs = with_gradient(case, meta)
     student, teacher = case_layers(inputs, "student_feat"), case_layers(inputs, "teacher_feat")
-    connectors = Connectors([x.shape for x in student], [x.shape for x in teacher], largest_kernel=student[0].shape[-1])
+    connectors = Connectors(student, teacher, largest_kernel=student[0].shape[-1])
     student = run_on_case(connectors, inputs, "connector_", *student)
     return loss_and_gradients(ab_total(student, teacher, meta["hyper"]["margin"]), inputs, meta)
 
-# %% ../../nbs/losses/ab.ipynb #f2ef13df
+# %% ../../nbs/losses/ab.ipynb #4b571acf
 class AB(Criterion):
     "Activation boundaries: an initialisation of the student before training without the teacher."
 
@@ -89,8 +89,7 @@ class AB(Criterion):
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         student_features, teacher_features = self.features(step)
-        shapes = [x.shape for x in student_features], [x.shape for x in teacher_features]
-        self.connectors = Connectors(*shapes).to(student_features[0].device)
+        self.connectors = Connectors(student_features, teacher_features).to(student_features[0].device)
 
     def prepare(self, step):
         "The terms of the preparation."

@@ -73,7 +73,7 @@ class Paraphraser(nn.Module):
         "The reconstruction of (batch, channels, height, width)."
         return self.decoder(self.encoder(maps))
 
-# %% ../../nbs/losses/ft.ipynb #833a3aec
+# %% ../../nbs/losses/ft.ipynb #a972ba47
 class FT(Criterion):
     "Factor transfer on the last stage, after training a paraphraser of the teacher for 30/240 of the epochs."
 
@@ -120,6 +120,7 @@ class FT(Criterion):
     def reconstruction(self, step):
         "The loss of the preparation: mean squared error of the paraphrased teacher map."
         maps = at_least_float32(self.maps(step)[1])
+        check_features("teacher_features", maps)
         with step.autocast():
             again = self.paraphraser(maps)
         return {"reconstruction": F.mse_loss(at_least_float32(again), maps)}

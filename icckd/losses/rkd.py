@@ -34,7 +34,7 @@ def rkd_distance_loss(
     "Smooth L1 difference of relative distances, mean over batch^2. Park et al. 2019, eq. 5."
     return F.smooth_l1_loss(relative_distances(student_features), relative_distances(teacher_features.detach()))
 
-# %% ../../nbs/losses/rkd.ipynb #e7553dae
+# %% ../../nbs/losses/rkd.ipynb #678c5a5a
 def directions(
     x: torch.Tensor,  # (batch, dimensions)
     anchors: slice,  # which samples the vectors start from
@@ -44,7 +44,7 @@ def directions(
     length = torch.linalg.vector_norm(difference, dim=2, keepdim=True)
     return difference.div_(length.clamp(min=1e-12)), length
 
-
+# %% ../../nbs/losses/rkd.ipynb #8b81dc71
 class AngleLoss(torch.autograd.Function):
     "The sum over all triples; the gradient is made together with the value, a chunk of anchors at a time."
 

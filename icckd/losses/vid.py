@@ -17,7 +17,7 @@ from .criterion import Criterion
 from .matching import case_layers, paired_layers, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/vid.ipynb #57bcf537
+# %% ../../nbs/losses/vid.ipynb #b662fb25
 def vid_loss(
     predicted_mean: torch.Tensor,  # (batch, channels, height, width): what the student says the teacher's features are
     predicted_variance: torch.Tensor,  # (channels,), > 0
@@ -31,7 +31,7 @@ def vid_loss(
     variance = at_least_float32(predicted_variance).view(1, -1, 1, 1)
     return (error.square() / variance + variance.log()).mean() / 2
 
-
+# %% ../../nbs/losses/vid.ipynb #18d5efaa
 class GaussianPredictor(nn.Module):
     "The mean and the variance that one stage of the student predicts for a stage of the teacher."
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'METRICS', 'Results', 'methods_shown', 'arrays', 'stand_ins', 'block_text', 'mean_sd', 'paired_differences',
            'format_mean', 'measured_row', 'stand_in_table', 'published_block', 'published_table', 'annotated',
-           'counted_networks', 'Shown', 'number', 'measured_text', 'printed_text', 'stand_in_view', 'published_view',
-           'save_table', 'recompute']
+           'counted_networks', 'with_counts', 'Shown', 'number', 'measured_text', 'printed_text', 'stand_in_view',
+           'published_view', 'save_table', 'recompute']
 
 # %% ../../nbs/reporting/tables.ipynb #c04f12b6
 import io
@@ -117,9 +117,9 @@ def format_mean(mean: float, sd: float, n: int, places: int = 2) -> str:
         return ""
     return f"{mean:.{places}f} ({n:.0f})" if math.isnan(sd) else f"{mean:.{places}f} +- {sd:.{places}f} ({n:.0f})"
 
-# %% ../../nbs/reporting/tables.ipynb #7f806206
+# %% ../../nbs/reporting/tables.ipynb #b6e6a429
 COLUMNS = ["table", "dataset", "teacher", "student", "method", "title", "metric", "split", "published", "verified", "measured_mean", "measured_sd", "n", "gain",
-           "gain_sd", "difference", "state", "recipe", "init", "source", "note", "records"]
+           "gain_sd", "difference", "state", "recipe", "init", "printed_teacher", "printed_student", "source", "note", "records"]
 
 
 def measured_row(
@@ -190,7 +190,7 @@ def published_block(
     found = [(b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes) for b in find_profile("paper").blocks if fits(b)]
     return next((pair for pair in found if pair[1]), found[0] if found else (None, False))
 
-# %% ../../nbs/reporting/tables.ipynb #e7b41b98
+# %% ../../nbs/reporting/tables.ipynb #6d389a49
 def published_table(
     results: Results,
     name: str,  # of the published table, e.g. "ickd_cifar100"
@@ -209,35 +209,35 @@ def _published_row(results: Results, name: str, row: pd.Series, methods: dict) -
     metric, _, split = row["metric"].partition("_")
     method = "teacher" if row["method"].lower() == "teacher" else methods.get(row["method"], row["our_method"])
     teacher, student = row["our_teacher"] or row["our_student"], row["our_student"]
-    init = row.get("init", "")
+    init, note = row.get("init", ""), row.get("note", "")
     printed = {"table": name, "dataset": row["our_dataset"] or row["dataset"], "teacher": teacher or row["teacher"], "student": student or row["student"], "title": row["method"],
-               "metric": metric, "split": split, "published": row["value"], "verified": bool(row["verified"]), "init": init, "source": row["source"]}
+               "metric": metric, "split": split, "published": row["value"], "verified": bool(row["verified"]), "init": init, "source": row["source"],
+               "printed_teacher": row["teacher"], "printed_student": row["student"], "note": "" if note.startswith("row label \"") and note.endswith("\"") else note}
     wanted = ({"split": split} if split in ("val", "test") else {}) | ({"initialisation": init} if init else {})
     block, is_published = published_block(name, printed["dataset"], teacher, student, method) if method else (None, False)
     if block is None or split not in ("", "val", "test"):
         state = "N/A" if math.isnan(row["value"]) else "quoted"
-        empty = dict.fromkeys(("measured_mean", "measured_sd", "gain", "gain_sd", "difference"), math.nan) | {"n": 0, "recipe": "", "records": "", "note": ""}
+        empty = dict.fromkeys(("measured_mean", "measured_sd", "gain", "gain_sd", "difference"), math.nan) | {"n": 0, "recipe": "", "records": ""}
         return printed | empty | {"method": method or row["method"], "state": state}
     measured = measured_row(results, name, block, method, metric, **wanted)
     difference = row["value"] - measured["measured_mean"] if is_published else math.nan
     return measured | printed | {"method": method, "difference": difference, "state": "N/A" if math.isnan(row["value"]) and not measured["n"] else measured["state"]}
 
-# %% ../../nbs/reporting/tables.ipynb #feebab62
+# %% ../../nbs/reporting/tables.ipynb #f755cdf6
 def annotated(
     frame: pd.DataFrame,  # with the columns of a table
     notes,  # ({column: value, or tuple of values}, text): the text belongs to the rows that have these values
 ) -> pd.DataFrame:
-    "The table with a note beside every row that one touches."
+    "The table with a note beside every row that one touches; several are separated by ` | `. Raises ValueError for a note that touches none."
     frame = frame.copy()
-    frame["note"] = ""
     for where, text in notes:
         hit = np.logical_and.reduce([frame[column].isin(value if isinstance(value, tuple) else (value,)) for column, value in where.items()])
         if not hit.any():
             raise ValueError(f"notes: no row of {frame['table'].iloc[0]} has {where}")
-        frame.loc[hit, "note"] = [f"{old}; {text}" if old else text for old in frame.loc[hit, "note"]]
+        frame.loc[hit, "note"] = [f"{old} | {text}" if old else text for old in frame.loc[hit, "note"]]
     return frame
 
-# %% ../../nbs/reporting/tables.ipynb #8e289c7a
+# %% ../../nbs/reporting/tables.ipynb #e1acaac4
 def counted_networks(
     names: list[str],  # of our networks
     num_classes: int,
@@ -252,8 +252,22 @@ def counted_networks(
         rows[name] = {"params_M": count_parameters(network) / 1e6, "flops_G": count_multiply_adds(network, (3, *size), auxiliary) / 1e9}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["params_M", "flops_G"])
 
-# %% ../../nbs/reporting/tables.ipynb #43c556cc
-METRICS = {"top1": "top-1, %", "top5": "top-5, %", "miou": "mIoU, %", "macc": "mAcc, %", "pixel_accuracy": "pixel accuracy, %", "params": "parameters, M", "flops": "multiply-adds, G"}
+
+def with_counts(
+    frame: pd.DataFrame,  # from `published_table`
+    counts: pd.DataFrame,  # from `counted_networks`
+) -> pd.DataFrame:  # with a column `counted`
+    "Puts what was counted beside the printed parameters and multiply-adds."
+    frame = frame.assign(counted=math.nan)
+    for column in counts:
+        metric, _, split = column.partition("_")
+        hit = (frame["metric"] == metric) & (frame["split"] == split) & frame["student"].isin(counts.index)
+        frame.loc[hit, "counted"] = frame.loc[hit, "student"].map(counts[column])
+        frame.loc[hit, "state"] = "counted"
+    return frame
+
+# %% ../../nbs/reporting/tables.ipynb #7cf89917
+METRICS = {"top1": "top-1, %", "top5": "top-5, %", "miou": "mIoU, %", "macc": "mAcc, %", "pixel_accuracy": "pixel accuracy, %", "params": "parameters,", "flops": "multiply-adds,"}
 
 
 class Shown:
@@ -271,12 +285,13 @@ class Shown:
         return "".join([table, *(f"<small>[{i}] {escape(note)}</small><br>" for i, note in enumerate(self.notes, 1))])
 
 
-def _marks(row, notes: list[str]) -> str:
-    "` [1][3]`: which notes a row has."
-    marks = "".join(f"[{i}]" for i, note in enumerate(notes, 1) if note in str(row["note"]).split("; "))
-    return f" {marks}" if marks else ""
+def _marks(note: str, known: list[str]) -> str:
+    "` [1][3]`: the numbers of a row's notes; new ones are added to the list."
+    texts = [text for text in str(note).split(" | ") if text]
+    known += [text for text in texts if text not in known]
+    return " " + "".join(f"[{known.index(text) + 1}]" for text in texts) if texts else ""
 
-# %% ../../nbs/reporting/tables.ipynb #238cc105
+# %% ../../nbs/reporting/tables.ipynb #2755764c
 def number(x: float, sign: str = "", places: int = 2) -> str:
     "A number as text, empty for NaN."
     return "" if pd.isna(x) or x == "" else f"{x:{sign}.{places}f}"
@@ -284,6 +299,8 @@ def number(x: float, sign: str = "", places: int = 2) -> str:
 
 def measured_text(row) -> str:
     "What was measured, or why nothing was."
+    if row["state"] == "counted":
+        return f"{row['counted']:.3f}"
     text = format_mean(row["measured_mean"], row["measured_sd"], row["n"])
     state = "" if row["state"] == "ok" else row["state"]
     return f"{text} {state}".strip()
@@ -291,7 +308,8 @@ def measured_text(row) -> str:
 
 def printed_text(row) -> str:
     "The printed value; a star marks one that was not seen in its source."
-    text = number(row["published"])
+    value = row["published"]
+    text = number(value) if pd.isna(value) or round(value, 2) == value else f"{value:g}"
     return (text + ("" if row["verified"] in (True, "True") else "*")) if text else ""
 
 
@@ -301,27 +319,29 @@ def stand_in_view(frame: pd.DataFrame) -> Shown:
     for method, rows in frame.groupby("method", sort=False):
         line = {"method": rows["title"].iloc[0]}
         for _, row in rows.iterrows():
-            line[METRICS[row["metric"]]] = measured_text(row)
-            line[f"gain ({row['metric']})"] = number(row["gain"], "+") + (f" +- {row['gain_sd']:.2f}" if not pd.isna(row["gain_sd"]) else "")
+            metric = METRICS[row["metric"]]
+            line[metric] = measured_text(row)
+            line[f"gain, {metric.removesuffix(', %')}"] = number(row["gain"], "+") + (f" +- {row['gain_sd']:.2f}" if not pd.isna(row["gain_sd"]) else "")
         lines.append(line)
     return Shown(pd.DataFrame(lines))
 
-# %% ../../nbs/reporting/tables.ipynb #2ee5c3a4
+# %% ../../nbs/reporting/tables.ipynb #29bf8773
 def published_view(
     frame: pd.DataFrame,  # from `published_table`
-    columns=("teacher", "student"),  # what the columns are
-    rows=("title",),  # what the lines are
-    notes=(),  # the same as given to `published_table`
+    columns=("printed_teacher", "printed_student"),  # what the columns are
+    rows: dict[str, str] | None = None,  # what the lines are: column of the table -> heading; {"title": "method"} by default
 ) -> Shown:
-    "One line a printed row and one column a pair: printed value, measured value or its state, difference in brackets."
-    texts, lines = [text for _, text in notes], {}
+    "One line a printed row and one column a pair: printed value / measured value or its state (difference) [notes]."
+    rows, notes, lines = rows or {"title": "method"}, [], {}
     for _, row in frame.iterrows():
-        line = lines.setdefault(tuple(row[list(rows)]), {"method": " ".join(x for x in row[list(rows)] if x)})
-        both = [printed_text(row) or "N/A", measured_text(row) or "-", f"({number(row['difference'], '+')})" if number(row["difference"]) else ""]
-        text = both[0] if row["state"] == "N/A" else " / ".join(both[:2]) + f" {both[2]}".rstrip() + _marks(row, texts)
-        column = " -> ".join(METRICS.get(row[c], row[c]) for c in columns)
+        line = lines.setdefault(tuple(row[list(rows)]), {heading: row[column] for column, heading in rows.items()})
+        difference = f" ({number(row['difference'], '+')})" if number(row["difference"]) else ""
+        text = "N/A" if row["state"] == "N/A" else f"{printed_text(row) or '-'} / {measured_text(row)}{difference}"
+        text += _marks(row["note"], notes)
+        names = [METRICS.get(row[c], row[c]) for c in columns]
+        column = " -> ".join(names) if columns[0].endswith("teacher") else " ".join(names).strip()
         line[column] = f"{line[column]}; {text}" if column in line else text
-    return Shown(pd.DataFrame(list(lines.values())).fillna(""), texts)
+    return Shown(pd.DataFrame(list(lines.values())).fillna(""), notes)
 
 # %% ../../nbs/reporting/tables.ipynb #c5580be2
 def save_table(

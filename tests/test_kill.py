@@ -1,0 +1,67 @@
+"""`kill -9` at any moment, then the same command: final weights and metrics are bit for bit those of an uninterrupted run."""
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+from small_training import train_plan
+
+SCRIPT = ROOT / "tests" / "small_training.py"
+
+
+def start(*words):
+    """A training process whose output can be read afterwards."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)}
+    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, words)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def checkpoints(folder):
+    """(steps done, file), newest last."""
+    return sorted((int(p.name[5:14]), p.stat().st_mtime_ns, p) for p in folder.glob("pass-0/step-*.safetensors"))
+
+
+def kill_when(process, reached, delay):
+    """Kills the process a moment after `reached()`. Fails if it ended before."""
+    limit = time.monotonic() + 240
+    while not reached():
+        assert process.poll() is None, f"the process ended before it was killed:\n{process.communicate()[0]}"
+        assert time.monotonic() < limit, "the process made no progress"
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.kill()
+    return process.communicate()[0]
+
+
+def newest_step(folder):
+    found = checkpoints(folder)
+    return found[-1][0] if found else -1
+
+
+@pytest.mark.parametrize("name, steps", [("classification", 12), ("segmentation", 9)])
+def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsys):
+    draw, folder, result = random.Random(name), tmp_path / "checkpoints", tmp_path / "result.json"
+    later = sorted(draw.sample(range(2, steps - 1), 2))
+    delays = [draw.uniform(0, 0.2) for _ in range(3)]
+    with capsys.disabled():
+        print(f"\n{name}: killed in the stage before distillation and after steps {later}, {', '.join(f'{1000 * d:.0f}' for d in delays)} ms later")
+
+    kill_when(start(name, folder, result), lambda: newest_step(folder) == 0, delays[0])
+    kill_when(start(name, folder, result), lambda: newest_step(folder) >= later[0], delays[1])
+    newest = checkpoints(folder)[-1][2]
+    newest.write_bytes(newest.read_bytes()[:-100])  # as if the disk had lost the end of it
+    said = kill_when(start(name, folder, result), lambda: newest_step(folder) >= later[1], delays[2])
+    assert f"checkpoint {newest.name} is damaged" in said and "using the one before" in said
+
+    newest = checkpoints(folder)[-1][2]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit of one weight
+    newest.write_bytes(content)
+    assert not result.exists()
+    last = start(name, folder, result)
+    said, _ = last.communicate(timeout=240)
+    assert last.returncode == 0 and f"checkpoint {newest.name} is damaged" in said, said
+    assert json.loads(result.read_text()) == train_plan(name)

@@ -55,9 +55,9 @@ def settled(name, data):
     return teacher.eval()
 
 
-def recipe_for(task, **changes):
-    """The quick recipe, shortened."""
-    return shortened(RECIPES[f"quick_{task}"], **{"epochs": 1, "batch_size": 4, "learning_rate": 0.01, **changes})
+def recipe_for(data, **changes):
+    """The quick recipe of the data's task, two steps long."""
+    return shortened(RECIPES[f"quick_{data.task}"], **{"epochs": 1, "batch_size": data.train_size // 2, "learning_rate": 0.01, **changes})
 
 
 def students_of(methods, data, teacher, student):
@@ -80,11 +80,11 @@ def plan(name):
         students = students_of(["kd", "crd", "ab", "ft", "ofd.train_mode_teacher", "mlld"], data, teacher, student)
         for net, _ in students.values():
             net.fc = torch.nn.Sequential(torch.nn.Dropout(0.2), net.fc)
-        recipe = recipe_for(data.task, epochs=3)
+        recipe = recipe_for(data, epochs=3, batch_size=4)
     elif name == "segmentation":  # critic, memory of pixels, preparation stage; the heads hold dropout
         data, teacher, student = scenes(6), "pspnet_r18@0.25", "pspnet_r18@0.125"
         students = students_of(["none", "skds", "cirkd", "overhaul"], data, teacher, student)
-        recipe = recipe_for(data.task, epochs=3, batch_size=2)
+        recipe = recipe_for(data, epochs=3, batch_size=2)
     else:
         raise ValueError(f"plan: wanted classification or segmentation, got {name!r}")
     return data, settled(teacher, data), students, recipe

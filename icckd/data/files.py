@@ -8,10 +8,10 @@ __all__ = ['INVALID', 'MEAN', 'STD', 'read_picture', 'read_labels', 'label_table
            'files_evaluation_batches', 'ClassificationFiles', 'SegmentationFiles', 'check_pairs', 'check_folder',
            'colour_map']
 
-# %% ../../nbs/data/files.ipynb #8bd220c6
+# %% ../../nbs/data/files.ipynb #f229de97
 import math
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +132,7 @@ def segmentation_view(image: np.ndarray, labels: np.ndarray, settings: dict, mea
     pixels = torch.where(outside, torch.tensor([round(255 * m) for m in mean], dtype=torch.float32), pixels)
     return {"pixels": pixels[0].to(torch.uint8), "labels": crop_labels(torch.from_numpy(labels)[None], first, positions, ignore_index)[0].to(torch.uint8)}
 
-# %% ../../nbs/data/files.ipynb #03df4974
+# %% ../../nbs/data/files.ipynb #09188ed8
 class _Samples:
     "What a DataLoader asks: sample `index` of one epoch, as tensors or as an error's message."
 
@@ -163,7 +163,13 @@ def loaded(
 ):
     "Yields the stacked samples of each batch, in order. Raises the error of a sample."
     loader = DataLoader(
-        _Samples(read), batch_sampler=batches, num_workers=num_workers, collate_fn=_collate, pin_memory=pinned, prefetch_factor=4 if num_workers else None
+        _Samples(read),
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=_collate,
+        pin_memory=pinned,
+        prefetch_factor=4 if num_workers else None,
+        generator=torch.Generator(),  # else the loader would draw from the global stream
     )
     for batch in loader:
         if isinstance(batch, str):
@@ -206,7 +212,7 @@ class FromFiles(Dataset):
         labels = None if self.train_labels is None else self.train_labels.tolist()
         return digest_json([listed, labels, self.class_names, self.mean, self.std, self.ignore_index])
 
-# %% ../../nbs/data/files.ipynb #bdfa685f
+# %% ../../nbs/data/files.ipynb #148a3958
 def files_train_batches(
     self,
     batch_size: int,
@@ -224,7 +230,7 @@ def files_train_batches(
     settings = merged_settings(self.augmentation, augmentation)
     plan = epoch_batches(self.train_size, batch_size, self.task == "segmentation", seed, epoch, start_step, part, parts)
     batches = [indices.tolist() for _, indices in plan]
-    read = lambda index: self._read(index, settings, {view: generator(seed, f"{view} view", epoch, index) for view in views})
+    read = partial(self._read, settings, views, seed, epoch)
     mean, std = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
     for indices, sample in zip(batches, loaded(read, batches, self.num_workers, torch.device(device).type == "cuda")):
         images = {}
@@ -263,7 +269,7 @@ def files_evaluation_batches(self, batch_size: int, device="cpu"):
 
 FromFiles.evaluation_batches = files_evaluation_batches
 
-# %% ../../nbs/data/files.ipynb #d1c44805
+# %% ../../nbs/data/files.ipynb #1e40c4a8
 def _default_workers() -> int:
     "As many worker processes as there are cores for this one, but at most 8."
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -283,16 +289,16 @@ class ClassificationFiles(FromFiles):
         "Steps of one epoch; the last batch is kept unless it has one sample."
         return steps_per_epoch(self.train_size, batch_size, drop_last=False, parts=parts)
 
-    def _read(self, index: int, settings: dict, draws: dict) -> dict:
+    def _read(self, settings: dict, views, seed: int, epoch: int, index: int) -> dict:
         (path,) = self._paths(self.train_files, index)
-        views = {view: classification_view(path, view, settings, draw) for view, draw in draws.items()}
-        return {**views, "labels": self.train_labels[index]}
+        made = {view: classification_view(path, view, settings, generator(seed, f"{view} view", epoch, index)) for view in views}
+        return {**made, "labels": self.train_labels[index]}
 
     def _read_evaluation(self, index: int) -> dict:
         (path,) = self._paths(self.evaluation_files, index)
         return {"pixels": torch.from_numpy(evaluation_crop(path, self.image_size, self.shorter)), "labels": self.evaluation_labels[index]}
 
-# %% ../../nbs/data/files.ipynb #2b9f8dcf
+# %% ../../nbs/data/files.ipynb #52c37a18
 class SegmentationFiles(FromFiles):
     "Pairs of an image and a label map. Settings: `crop`, `scale`, `flip` and `padding`."
 
@@ -315,8 +321,9 @@ class SegmentationFiles(FromFiles):
             raise ValueError(f"{label_path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}")
         return image, labels
 
-    def _read(self, index: int, settings: dict, draws: dict) -> dict:
-        sample = segmentation_view(*self._pair(self.train_files, index), settings, self.mean, self.ignore_index, draws["weak"])
+    def _read(self, settings: dict, views, seed: int, epoch: int, index: int) -> dict:
+        draw = generator(seed, "weak view", epoch, index)
+        sample = segmentation_view(*self._pair(self.train_files, index), settings, self.mean, self.ignore_index, draw)
         return {"weak": {"pixels": sample["pixels"]}, "labels": sample["labels"]}
 
     def _read_evaluation(self, index: int) -> dict:

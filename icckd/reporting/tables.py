@@ -237,7 +237,7 @@ def annotated(
         frame.loc[hit, "note"] = [f"{old} | {text}" if old else text for old in frame.loc[hit, "note"]]
     return frame
 
-# %% ../../nbs/reporting/tables.ipynb #e1acaac4
+# %% ../../nbs/reporting/tables.ipynb #2cd92b25
 def counted_networks(
     names: list[str],  # of our networks
     num_classes: int,
@@ -262,8 +262,8 @@ def with_counts(
     for column in counts:
         metric, _, split = column.partition("_")
         hit = (frame["metric"] == metric) & (frame["split"] == split) & frame["student"].isin(counts.index)
-        frame.loc[hit, "counted"] = frame.loc[hit, "student"].map(counts[column])
-        frame.loc[hit, "state"] = "counted"
+        frame["counted"] = frame["counted"].where(~hit, frame["student"].map(counts[column].to_dict()))
+        frame["state"] = frame["state"].where(~hit, "counted")
     return frame
 
 # %% ../../nbs/reporting/tables.ipynb #7cf89917

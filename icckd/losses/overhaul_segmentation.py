@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ['NORMALISATIONS', 'overhaul_segmentation', 'check_normalisation', 'OverhaulSegmentation']
 
-# %% ../../nbs/losses/overhaul_segmentation.ipynb #a7d8af42
+# %% ../../nbs/losses/overhaul_segmentation.ipynb #978e8d53
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -41,7 +43,7 @@ def check_normalisation(normalisation: str) -> None:
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"normalisation: wanted one of {', '.join(NORMALISATIONS)}, got {describe(normalisation)}")
 
-# %% ../../nbs/losses/overhaul_segmentation.ipynb #5c01f013
+# %% ../../nbs/losses/overhaul_segmentation.ipynb #2388e2f3
 class OverhaulSegmentation(Criterion):
     "Overhaul's margin loss at the ends of the trunk's stages (Heo et al. 2019)."
 
@@ -92,5 +94,9 @@ class OverhaulSegmentation(Criterion):
     def preparations(self):
         if not self.connectors_first:
             return []
-        train = dict(loss=self.forward, parameters=lambda: list(self.connectors.parameters()), trains_student=False)
+        train = dict(loss=self.connectors_alone, parameters=lambda: list(self.connectors.parameters()), trains_student=False)
         return [Preparation("connectors", self.connectors_first, **train)]
+
+    def connectors_alone(self, step):
+        "The same loss without a gradient to the student."
+        return self.forward(replace(step, student={view: outputs.detach() for view, outputs in step.student.items()}))

@@ -27,7 +27,7 @@ def directions(
     has_direction = length > eps
     return features * (has_direction / torch.where(has_direction, length + added, 1.0))
 
-# %% ../../nbs/losses/pairwise.ipynb #9ba95a11
+# %% ../../nbs/losses/pairwise.ipynb #87e52708
 class AffinityDistance(torch.autograd.Function):
     "Sum over the batch of ||S'S - T'T||^2 for maps S (batch, channels, nodes) and T; differentiable once, for S."
 
@@ -49,7 +49,7 @@ class AffinityDistance(torch.autograd.Function):
     def backward(ctx, grad_value: torch.Tensor):
         return grad_value * ctx.saved_tensors[0], None, None
 
-
+# %% ../../nbs/losses/pairwise.ipynb #12bde996
 def channels_are_cheaper(student: torch.Tensor, teacher: torch.Tensor) -> bool:
     "Whether matrices of channels take fewer multiplications than those of nodes, and these are not small."
     c_s, c_t, nodes = student.shape[1], teacher.shape[1], student.shape[2]

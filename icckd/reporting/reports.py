@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAPERS', 'inputs_digest', 'prepare_manifests', 'command', 'render', 'compare', 'comparison_text', 'main']
 
-# %% ../../nbs/reporting/reports.ipynb #b759f2a5
+# %% ../../nbs/reporting/reports.ipynb #bed6b4b9
 import argparse
 import json
 import sys
@@ -14,14 +14,22 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.files import code_digest, digest_bytes, digest_file, digest_json, write_atomically, write_json
+from ..data.create import DATASETS
 
-# %% ../../nbs/reporting/reports.ipynb #89207de0
+# %% ../../nbs/reporting/reports.ipynb #59303fc4
 PAPERS = {  # notebook in nbs/papers -> what it regenerates
     "ickd": "ICKD (ICCV 2021): CIFAR-100, ImageNet and Pascal VOC tables",
     "ickd_supplement": "ICKD supplement: features and ICC matrices, segmentations",
     "cwd_supplement": "CWD supplement: Tables 1-3, Figures 1-4",
     "mlld_supplement": "MLLD supplement: correlation distances, accuracy tables",
 }
+_ONE_TASK = {"cwd_supplement": "segmentation", "mlld_supplement": "classification"}  # papers that read the records of one task only
+
+
+def _reads(paper: str, name: str) -> bool:
+    "Whether a paper is drawn from a record; unknown data sets count."
+    task = DATASETS.get(name.partition("--")[0])
+    return task is None or _ONE_TASK.get(paper, task) == task
 
 
 def _notebook(paper: str) -> Path:
@@ -34,14 +42,14 @@ def _code_cells(path: Path) -> str:
 
 
 def inputs_digest(paper: str, profile: str, results: str) -> str:
-    "Digest of what a report is made from: records with their arrays, the notebook, the reporting code, the published values."
+    "Digest of what a report is made from: records of its tasks with their arrays, the notebook, the reporting code, the published values."
     folder = Path(results) / profile / "records"
-    records = {p.name: digest_file(p) for p in sorted([*folder.glob("*.json"), *folder.glob("*.npz")])}
+    records = {p.name: digest_file(p) for p in sorted([*folder.glob("*.json"), *folder.glob("*.npz")]) if _reads(paper, p.name)}
     values = {p.name: digest_file(p) for p in sorted((Path(__file__).parent / "published").glob("*.csv"))}
     modules = [f"icckd.reporting.{p.stem}" for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
     return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(*modules)])
 
-# %% ../../nbs/reporting/reports.ipynb #4f66023d
+# %% ../../nbs/reporting/reports.ipynb #65bea770
 def prepare_manifests(
     profile: str,
     results: str,
@@ -95,6 +103,8 @@ def _readable_notebook(path: Path) -> str:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"] = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
     for cell in notebook["cells"]:
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["id"] = "given-parameters"  # papermill's own is random
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k == "tags"}
         if cell["cell_type"] == "code":
             cell["execution_count"] = None

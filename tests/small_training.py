@@ -2,6 +2,7 @@
 import copy
 import json
 import sys
+from pathlib import Path
 
 import torch
 
@@ -85,8 +86,15 @@ def plan(name):
         data, teacher, student = scenes(6), "pspnet_r18@0.25", "pspnet_r18@0.125"
         students = students_of(["none", "skds", "cirkd", "overhaul"], data, teacher, student)
         recipe = recipe_for(data, epochs=3, batch_size=2)
+    elif name == "classification in parts":
+        data, teacher, student = photos(22), "resnet14", "resnet8"  # the last batch has 6 samples
+        methods = ["none", "kd", "ickd_c", "sp", "rkd", "pkt", "cc", "dist", "mlld", "crd", "ft"]
+        students, recipe = students_of(methods, data, teacher, student), recipe_for(data, epochs=2, batch_size=8)
+    elif name == "segmentation in parts":
+        data, teacher, student = scenes(4), "pspnet_r18@0.25", "pspnet_r18@0.125"
+        students, recipe = students_of(["none", "cirkd", "skds"], data, teacher, student), recipe_for(data, epochs=2, batch_size=4)
     else:
-        raise ValueError(f"plan: wanted classification or segmentation, got {name!r}")
+        raise ValueError(f"plan: unknown {name!r}")
     return data, settled(teacher, data), students, recipe
 
 
@@ -100,9 +108,18 @@ def main(name, checkpoints, result):
     """Trains a plan with a checkpoint after every step, and writes what came out."""
     torch.set_num_threads(1)
     found = train_plan(name, checkpoint_folder=checkpoints, checkpoint_minutes=0.0)
-    with open(result, "w") as file:
-        json.dump(found, file)
+    Path(result).write_text(json.dumps(found))
+
+
+def main_of_many(result):
+    """Started by `accelerate launch`: trains the two plans for several processes; each process writes what it ended with."""
+    from accelerate import Accelerator  # slow to import, and only needed here
+
+    torch.set_num_threads(1)
+    accelerator = Accelerator(cpu=True)
+    found = {name: train_plan(name, accelerator=accelerator) for name in ("classification in parts", "segmentation in parts")}
+    Path(f"{result}-{accelerator.process_index}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (main if len(sys.argv) > 2 else main_of_many)(*sys.argv[1:])

@@ -60,7 +60,7 @@ class Profile:
     seeds: tuple[int, ...]
     threads: int = 1
 
-# %% ../../nbs/reporting/plan.ipynb #e7b062f3
+# %% ../../nbs/reporting/plan.ipynb #6fc2d9e4
 _QUICK_CLASSIFICATION = Block("classification", "digits100", "resnet20", "resnet8",
     ("none", "kd", "fitnet", "at", "sp", "vid", "rkd", "pkt", "crd", "dkd", "dist", "ickd_c", "ickd_c+kd", "mlld.weak_view"), "quick_classification", "quick_classification",
     options={"teacher_epochs": 12})
@@ -68,7 +68,8 @@ _QUICK_SEGMENTATION = Block("segmentation", "digit_scenes", "pspnet_r18@0.5", "p
     ("none", "pixelwise", "at", "pairwise", "ifvd", "cwd", "cwd.features", "ickd_s"), "quick_segmentation", "quick_segmentation", options={"teacher_epochs": 8})
 _SMOKE = {"train_limit": 64, "teacher_epochs": 1, "epochs": 1, "batch_size": 16}
 _SHORT_CLASSIFICATION = Block("classification", "cifar100", "resnet20", "resnet8", ("none", "kd", "ickd_c+kd", "mlld"), "short_classification", "short_classification")
-_SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation")
+_SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation",
+    options={"teacher_epochs": 8, "epochs": 8, "evaluate_every": 4})
 
 # %% ../../nbs/reporting/plan.ipynb #84826e63
 _CIFAR_GPU = {"gpu": 1, "mem_mb": 16000, "runtime": 2880}
@@ -323,7 +324,7 @@ def estimate(
     passes = sum(len(create_criterion(m, Context(task=job.kind, dataset=p["dataset"])).views) for m in methods)
     return {"multiply_adds": images * (views * teacher + 3 * passes * student), "bytes": student_bytes}
 
-# %% ../../nbs/reporting/plan.ipynb #afb04c9c
+# %% ../../nbs/reporting/plan.ipynb #678a6a46
 def measured_speed(
     seconds: float = 2.0,  # how long to measure
 ) -> float:  # multiply-adds a second
@@ -335,7 +336,7 @@ def measured_speed(
         with torch.autocast(device, dtype=torch.bfloat16):
             loss = net(images).float().square().mean()
         loss.backward()
-        return float(loss)  # waits for the device
+        return float(loss.detach())  # waits for the device
     step()
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:

@@ -49,7 +49,7 @@ def inputs_digest(paper: str, profile: str, results: str) -> str:
     modules = [f"icckd.reporting.{p.stem}" for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
     return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(*modules)])
 
-# %% ../../nbs/reporting/reports.ipynb #65bea770
+# %% ../../nbs/reporting/reports.ipynb #92c0674d
 def prepare_manifests(
     profile: str,
     results: str,
@@ -109,7 +109,8 @@ def _readable_notebook(path: Path) -> str:
         if cell["cell_type"] == "code":
             cell["execution_count"] = None
             for output in cell["outputs"]:
-                output.pop("execution_count", None)
+                if "execution_count" in output:  # the format wants it there
+                    output["execution_count"] = None
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 # %% ../../nbs/reporting/reports.ipynb #e1af0073

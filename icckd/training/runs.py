@@ -32,7 +32,7 @@ from .recipes import Recipe, find_recipe, shortened
 from .records import describe_criterion, git_state, last_and_best, read_record, record_key, record_name, used_modules, versions, write_record
 from .trainer import evaluate, fit, peak_memory_mib, precision_of
 
-# %% ../../nbs/training/runs.ipynb #f4c7ac17
+# %% ../../nbs/training/runs.ipynb #0d48c027
 TEACHER_PARAMETERS = {
     "profile": "own",  # name of the results folder
     "dataset": "digits100",
@@ -44,6 +44,7 @@ TEACHER_PARAMETERS = {
     "teacher_checkpoint": "",  # weights of an existing teacher instead of training one
     "teacher_seed": 0,
     "initialisation": "scratch",  # "imagenet" starts from weights trained on ImageNet
+    "evaluate_every": 1,  # epochs between evaluations; the last epoch always is
     "paper_pair": "",  # slug of the published pair; empty for a stand-in
     "device": "auto",  # "auto", "cpu", "cuda", "cuda:1", ...
     "threads": 1,  # CPU threads; part of the key, since sums depend on it
@@ -100,7 +101,7 @@ def check_parameters(
             raise RunError(f"{name}: wanted an integer >= 0, got {value}")
     return {**known, **values}
 
-# %% ../../nbs/training/runs.ipynb #645a77d8
+# %% ../../nbs/training/runs.ipynb #79c3d2a8
 @dataclass
 class Run:
     "A checked run: parameters, data set, recipes and, for a pair, the criteria by method name."
@@ -127,6 +128,18 @@ class Run:
         "Where weights and checkpoints go."
         return Path(self.work) / self.profile
 
+    def network(self, role: str, initialisation: str = "scratch") -> nn.Module:
+        "A new network for a role (teacher or student), with weights from PyTorch's global generator."
+        return create_network(self.parameters[role], self.dataset.num_classes, initialisation)
+
+    def defining_modules(self, *roles: str) -> list[str]:
+        "The modules that define the run's networks and data set by name (their classes may live elsewhere)."
+        return [network_module(self.parameters[role].partition("@")[0]) for role in roles] + [dataset_module(self.dataset.name)]
+
+    def key_parameters(self, role: str) -> dict:
+        "The parameters that enter the key of the role's record."
+        return key_parameters(self.parameters, role)
+
 
 def open_run(
     kind: str,  # "teacher", "classification" or "segmentation"
@@ -140,12 +153,13 @@ def open_run(
     except (ValueError, FileNotFoundError, OSError) as error:
         raise RunError(str(error)) from None
 
-# %% ../../nbs/training/runs.ipynb #9e2d8163
+# %% ../../nbs/training/runs.ipynb #44a2a494
 def _open_run(kind: str, parameters: dict) -> Run:
     "`open_run` without the translation of errors."
     known = TEACHER_PARAMETERS if kind == "teacher" else PAIR_PARAMETERS
     values = check_parameters(parameters, {**known, **(SEGMENTATION_DEFAULTS if kind == "segmentation" else {})})
-    check_number("threads", values["threads"], least=1, integer=True)
+    for name in ("threads", "evaluate_every"):
+        check_number(name, values[name], least=1, integer=True)
     if not values["profile"].replace("_", "").replace("-", "").isalnum():
         raise RunError(f"profile: wanted a folder name of letters, digits, - and _, got {values['profile']!r}")
     values["device"] = _device(values["device"])
@@ -195,7 +209,7 @@ def _methods(values: dict, task: str) -> tuple[str, ...]:
         find_method(name, task)
     return names
 
-# %% ../../nbs/training/runs.ipynb #7941da14
+# %% ../../nbs/training/runs.ipynb #4e56de6d
 def create_network(
     name: str,  # a name of `create_model`, with `@width` for networks that take one
     num_classes: int,
@@ -218,9 +232,9 @@ def _new_network(run: Run, role: str) -> nn.Module:
     "A freshly initialised network of the run."
     seed = run.teacher_seed if role == "teacher" else run.seed
     with global_stream(seed, role, "initialisation"):
-        return create_network(run.parameters[role], run.dataset.num_classes, run.initialisation)
+        return run.network(role, run.initialisation)
 
-# %% ../../nbs/training/runs.ipynb #1ec969ca
+# %% ../../nbs/training/runs.ipynb #a37ced9e
 def key_parameters(
     parameters: dict,  # a run's parameters
     role: str,  # "teacher" or "student"
@@ -239,7 +253,7 @@ def _context(run: Run, role: str) -> Context:
 def _has_auxiliary(run: Run, role: str) -> bool:
     "Whether the network publishes an auxiliary head."
     with torch.device("meta"):
-        return "aux_logits" in getattr(create_network(run.parameters[role], run.dataset.num_classes), "layers", {})
+        return "aux_logits" in getattr(run.network(role), "layers", {})
 
 
 def _record(run: Run, student, role: str, key: str, modules: list, extra: dict) -> dict:
@@ -281,7 +295,7 @@ def only_one(
         file.flush()
         yield
 
-# %% ../../nbs/training/runs.ipynb #26169e6f
+# %% ../../nbs/training/runs.ipynb #4e679fbb
 def _weights_path(run: Run, name: str) -> Path:
     return run.workplace / "weights" / f"{name}.safetensors"
 
@@ -296,17 +310,12 @@ def teacher_name(run: Run) -> str:
     return record_name(run.dataset.name, run.teacher, None, "teacher", run.teacher_recipe.name, run.teacher_seed)
 
 
-def _defining_modules(run: Run, *roles: str) -> list[str]:
-    "The modules that define the run's networks and data set by name (their classes may live elsewhere)."
-    return [network_module(run.parameters[role].partition("@")[0]) for role in roles] + [dataset_module(run.dataset.name)]
-
-
 def wanted_teacher_key(run: Run) -> tuple[str, list[str]]:
     "(key of the run's teacher, modules it depends on)."
     criterion = create_criterion("none", _context(run, "teacher"))
     with torch.device("meta"):
-        modules = used_modules(create_network(run.teacher, run.dataset.num_classes), criterion, run.dataset, names=_defining_modules(run, "teacher"))
-    return record_key(key_parameters(run.parameters, "teacher"), run.teacher_recipe, describe_criterion(criterion), None, run.dataset.digest, modules), modules
+        modules = used_modules(run.network("teacher"), criterion, run.dataset, names=run.defining_modules("teacher"))
+    return record_key(run.key_parameters("teacher"), run.teacher_recipe, describe_criterion(criterion), None, run.dataset.digest, modules), modules
 
 
 def train_teacher(
@@ -327,13 +336,14 @@ def train_teacher(
         _train_teacher(run, name, key, modules, record if current else None, say)
         return read_record(run.folder / f"{name}.json")
 
-# %% ../../nbs/training/runs.ipynb #bbde8f85
+# %% ../../nbs/training/runs.ipynb #7673722d
 def _train_teacher(run: Run, name: str, key: str, modules: list, known: dict | None, say) -> None:
     "Trains and records; `known` is the up-to-date record whose weights are being made again."
     torch.set_num_threads(run.threads)
     checkpoints = run.workplace / "checkpoints" / digest_json([name, key])
     trained = fit(run.dataset, {"teacher": (_new_network(run, "teacher"), create_criterion("none", _context(run, "teacher")))}, run.teacher_recipe, seed=run.teacher_seed,
-                  device=run.device, checkpoint_folder=checkpoints, report=say)["teacher"]
+                  device=run.device, checkpoint_folder=checkpoints, evaluate_every=run.evaluate_every, report=say,
+                  progress=_at_terminal())["teacher"]
     if trained.failure:
         raise RuntimeError(f"teacher {run.teacher} on {run.dataset.name} failed in epoch {trained.failure['epoch'] + 1}: {trained.failure['error']}")
     network = trained.network.eval()
@@ -348,6 +358,11 @@ def _train_teacher(run: Run, name: str, key: str, modules: list, known: dict | N
     if record is not known:
         write_record(run.folder, name, record, probe(network, run.dataset, run.teacher_recipe, run.device))
     remove_checkpoints(checkpoints)
+
+
+def _at_terminal() -> bool:
+    "Whether a progress bar would be seen; elsewhere one line an epoch says how far a run is."
+    return os.isatty(2)
 
 
 def _scores(record: dict) -> str:
@@ -390,7 +405,7 @@ def obtain_teacher(run: Run, say=print) -> tuple[nn.Module, str]:
         raise RuntimeError(f"{_weights_path(run, teacher_name(run))}: the weights do not have the digest of their record; remove the file to have it made again")
     return network, digest
 
-# %% ../../nbs/training/runs.ipynb #21ffe49c
+# %% ../../nbs/training/runs.ipynb #3dab59dd
 def student_name(run: Run, method: str) -> str:
     "Record name of one student of the run."
     return record_name(run.dataset.name, run.teacher, run.student, method, run.recipe.name, run.seed)
@@ -400,9 +415,9 @@ def wanted_key(run: Run, method: str, teacher_weights_digest: str) -> tuple[str,
     "(key of one student's record, modules it depends on)."
     criterion = create_criterion(method, _context(run, "student"))
     with torch.device("meta"):
-        networks = [create_network(run.parameters[role], run.dataset.num_classes) for role in ("teacher", "student")]
-    modules = used_modules(*networks, criterion, run.dataset, names=_defining_modules(run, "teacher", "student"))
-    return record_key(key_parameters(run.parameters, "student"), run.recipe, describe_criterion(criterion), teacher_weights_digest, run.dataset.digest, modules), modules
+        networks = [run.network(role) for role in ("teacher", "student")]
+    modules = used_modules(*networks, criterion, run.dataset, names=run.defining_modules("teacher", "student"))
+    return record_key(run.key_parameters("student"), run.recipe, describe_criterion(criterion), teacher_weights_digest, run.dataset.digest, modules), modules
 
 
 def distil_pair(
@@ -428,7 +443,7 @@ def _is_current(record: dict | None, key: str, retrain_stale: bool) -> bool:
     "Whether a record needs no training."
     return record is not None and record["status"] == "ok" and (record["key"] == key or not retrain_stale)
 
-# %% ../../nbs/training/runs.ipynb #942d650d
+# %% ../../nbs/training/runs.ipynb #e005192d
 def _distil(run: Run, todo: list, keys: dict, teacher: nn.Module, teacher_digest: str, say) -> None:
     "Trains the given methods and writes their records."
     checkpoints = run.workplace / "checkpoints" / digest_json([student_name(run, ""), {m: keys[m][0] for m in todo}])
@@ -444,7 +459,8 @@ def _distil(run: Run, todo: list, keys: dict, teacher: nn.Module, teacher_digest
         say(f"{student.name}: " + (_scores(record) if record["status"] == "ok" else f"failed, {record['error']['error']}"))
     students = {method: (_new_network(run, "student"), create_criterion(method, _context(run, "student"))) for method in todo}
     fit(run.dataset, students, run.recipe, teacher=teacher, seed=run.seed, device=run.device, checkpoint_folder=checkpoints,
-        students_per_pass=run.students_per_pass or None, report=say, finished=finished)
+        students_per_pass=run.students_per_pass or None, evaluate_every=run.evaluate_every, report=say,
+        progress=_at_terminal(), finished=finished)
     remove_checkpoints(checkpoints)
 
 # %% ../../nbs/training/runs.ipynb #557d37fa

@@ -20,7 +20,7 @@ def two(tmp_path_factory):
     # `--cpu` would start a single process (accelerate leaves several to MPI); `--multi_gpu` starts as many as asked for, and the script says that they use the CPU.
     words = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
              "--dynamo_backend", "no", "--main_process_port", port, ROOT / "tests" / "small_training.py", result]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(list(map(str, words)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return [json.loads(result.with_name(f"result-{k}.json").read_text()) for k in (0, 1)]

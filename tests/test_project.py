@@ -92,3 +92,22 @@ def test_nothing_large_or_private_is_tracked():
     sizes = {n: (ROOT / n).stat().st_size for n in names if n and (ROOT / n).is_file()}
     assert not {n: s for n, s in sizes.items() if s > 300_000}
     assert not [n for n in sizes if n.startswith(("results/local", "data/", ".venv"))]
+
+
+def test_paper_profile_resolves_for_every_table(tmp_path):
+    """Every job of the paper profile has resolved parameters, a recipe, methods that exist, and an estimate of its cost."""
+    from icckd.losses.methods import find_method
+    from icckd.reporting.plan import make_jobs
+    from icckd.training.recipes import find_recipe
+    from icckd.training.runs import PAIR_PARAMETERS, TEACHER_PARAMETERS, check_parameters
+
+    jobs = make_jobs("paper", results=str(tmp_path), work=str(tmp_path))
+    assert {"cifar100", "imagenet", "cityscapes", "voc2012", "ade20k"} <= {job.parameters["dataset"] for job in jobs}
+    for job in jobs:
+        check_parameters(job.parameters, TEACHER_PARAMETERS if job.kind == "teacher" else PAIR_PARAMETERS)
+        find_recipe(job.parameters["teacher_recipe"])
+        assert job.resources["gpu"] == 1 and job.resources["runtime"] > 0
+        for method in job.parameters.get("methods", "").split():
+            find_method(method, job.kind)
+            find_recipe(job.parameters["recipe"])
+    assert len({job.name for job in jobs}) == len(jobs)

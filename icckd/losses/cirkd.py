@@ -112,7 +112,7 @@ def replay(
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
     return loss_and_gradients(cirkd_mini_batch(inputs["student"], inputs["teacher"], hyper["tau"]), inputs, meta)
 
-# %% ../../nbs/losses/cirkd.ipynb #d2d062f1
+# %% ../../nbs/losses/cirkd.ipynb #14119ea4
 class MemoryKL(torch.autograd.Function):
     "Weighted sum over rows of KL(teacher || student) of their similarities to given vectors; differentiable once, for the student."
 
@@ -131,7 +131,7 @@ class MemoryKL(torch.autograd.Function):
     def backward(ctx, grad_total: torch.Tensor):
         return grad_total * ctx.saved_tensors[0], None, None, None, None, None
 
-
+# %% ../../nbs/losses/cirkd.ipynb #03e281e1
 def memory_relations(
     student: torch.Tensor,  # (rows, channels), of length 1
     teacher: torch.Tensor,  # (rows, channels), of length 1

@@ -11,7 +11,7 @@ from .holistic import Holistic
 from .pairwise import PairWise
 from .pixelwise import PixelWise
 
-# %% ../../nbs/losses/skd.ipynb #4d5b8688
+# %% ../../nbs/losses/skd.ipynb #ce5296f2
 class SKDS(Sum):
     "Structured distillation of 2019: pixel-wise + pair-wise over the full map + holistic (Liu et al., CVPR 2019)."
 
@@ -24,8 +24,11 @@ class SKDS(Sum):
         size: int = 65,  # the critic's; smaller logit maps are resized to it
         form: str = "cvpr19",  # of the pair-wise term
     ):
-        parts = {"pixelwise": PixelWise(pixelwise, scale="skd"), "pairwise": PairWise(pairwise, form=form), "holistic": Holistic(holistic, mode=mode, size=size)}
-        super().__init__(**parts)
+        super().__init__(
+            pixelwise=PixelWise(pixelwise, scale="skd"),
+            pairwise=PairWise(pairwise, form=form),
+            holistic=Holistic(holistic, mode=mode, size=size),
+        )
 
 
 class SKDD(SKDS):

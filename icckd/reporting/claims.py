@@ -6,9 +6,10 @@
 __all__ = ['interval', 'verdict', 'Claim', 'printed_value', 'printed_difference', 'claims_from_table', 'control_claims',
            'measured_differences', 'claims_table', 'claims_view', 'stand_in_claims', 'stand_in_claims_view']
 
-# %% ../../nbs/reporting/claims.ipynb #7703483e
+# %% ../../nbs/reporting/claims.ipynb #9691d058
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pandas as pd
 from scipy.stats import t as student_t
@@ -43,7 +44,7 @@ def verdict(
         return f"descriptive: {'ahead' if mean > 0 else 'behind' if mean < 0 else 'level'}"
     return "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
 
-# %% ../../nbs/reporting/claims.ipynb #630e18fa
+# %% ../../nbs/reporting/claims.ipynb #fc2a7cbd
 @dataclass(frozen=True)
 class Claim:
     "One sentence of a paper, as a comparison in the setting of one of its tables."
@@ -60,6 +61,12 @@ class Claim:
     printed: tuple[str, str] = ("", "")  # printed names of the two rows, where they are other variants than `better` and `worse`
 
 
+@lru_cache(maxsize=None)
+def _rows(table: str) -> pd.DataFrame:
+    "A published table, read once."
+    return published(table).assign(measured=lambda rows: rows["metric"].str.partition("_")[0])
+
+
 def printed_value(
     table: str,
     method: str,  # our method name, or the printed one
@@ -67,9 +74,9 @@ def printed_value(
     metric: str,
 ) -> float:  # NaN where nothing is printed
     "The first printed value of a method for a pair."
-    rows = published(table)
+    rows = _rows(table)
     hit = ((rows["our_method"] == method) | (rows["method"] == method)) & (rows["our_teacher"] == pair[0]) & (rows["our_student"] == pair[1])
-    hit &= rows["metric"].str.partition("_")[0] == metric
+    hit &= rows["measured"] == metric
     values = rows.loc[hit, "value"].dropna()
     return float(values.iloc[0]) if len(values) else math.nan
 
@@ -81,7 +88,7 @@ def printed_difference(claim: Claim) -> float:
     differences = [printed_value(claim.table, names[0], pair, claim.metric) - other(pair) for pair in claim.pairs]
     return mean_sd(d for d in differences if not math.isnan(d))[0]
 
-# %% ../../nbs/reporting/claims.ipynb #26a99667
+# %% ../../nbs/reporting/claims.ipynb #1bf25388
 def claims_from_table(
     table: str,
     better: str,  # our method name
@@ -92,7 +99,7 @@ def claims_from_table(
     only: tuple[str, ...] = (),  # our names of the methods to compare with; all by default
 ) -> list[Claim]:
     "Claims that a method beats the others of its table, each over the pairs for which both are printed."
-    rows, claims = published(table), []
+    rows, claims = _rows(table), []
     printed = lambda method: list(dict.fromkeys(zip(*(rows.loc[(rows["our_method"] == method) & rows["value"].notna(), c] for c in ("our_teacher", "our_student")))))
     for worse in only or tuple(m for m in dict.fromkeys(rows["our_method"]) if m and m.partition("+")[0].partition(".")[0] != better.partition("+")[0].partition(".")[0]):
         pairs = [pair for pair in printed(better) if pair in printed(worse)]
@@ -113,13 +120,13 @@ def control_claims(
     text = lambda pairs: ", ".join(f"{teacher} -> {student}" for teacher, student in pairs)
     return [Claim(f"{find_method(better, 'classification').title} beats {name}, {text(pairs)}", table, better, worse, pairs=pairs, metric=metric) for table, pairs, better, metric in settings]
 
-# %% ../../nbs/reporting/claims.ipynb #38c6b594
+# %% ../../nbs/reporting/claims.ipynb #4be07a47
 def measured_differences(
     results: Results,
     claim: Claim,
 ) -> tuple[dict[int, float], int, list[str]]:  # (seed -> mean difference over pairs, pairs with records, file names of A's records)
     "A - B in the published setting, seed by seed, each method under the recipe that its printed value has."
-    dataset, by_pair, names = published(claim.table)["our_dataset"].iloc[0], [], []
+    dataset, by_pair, names = _rows(claim.table)["our_dataset"].iloc[0], [], []
     for pair in claim.pairs:
         blocks = {m: published_block(claim.table, dataset, *pair, m)[0] for m in (claim.better, claim.worse) if m}
         if None in blocks.values():
@@ -133,7 +140,7 @@ def measured_differences(
     seeds = sorted(set.intersection(*map(set, by_pair))) if by_pair else []
     return {seed: mean_sd(found[seed] for found in by_pair)[0] for seed in seeds}, len(by_pair), names
 
-# %% ../../nbs/reporting/claims.ipynb #196d7c00
+# %% ../../nbs/reporting/claims.ipynb #d651abc4
 def claims_table(
     results: Results,
     name: str,  # of the table
@@ -148,7 +155,7 @@ def claims_table(
         claimed = printed if math.isnan(claim.by) else claim.by
         conflict = "text and table differ" if not math.isnan(claim.by) and abs(claim.by - printed) > 0.0051 else ""
         scores = mean_sd(results.records[file]["last"][claim.metric] for file in names)
-        rows.append({"table": name, "dataset": published(claim.table)["our_dataset"].iloc[0], "teacher": " ".join(dict.fromkeys(t for t, _ in claim.pairs)),
+        rows.append({"table": name, "dataset": _rows(claim.table)["our_dataset"].iloc[0], "teacher": " ".join(dict.fromkeys(t for t, _ in claim.pairs)),
                      "student": " ".join(dict.fromkeys(s for _, s in claim.pairs)), "method": claim.better, "metric": claim.metric, "published": math.nan,
                      "measured_mean": scores[0], "measured_sd": scores[1], "n": scores[2], "recipe": "", "claim": claim.text, "versus": claim.worse or f"{claim.above:g}",
                      "claimed": claim.by, "by_table": printed, "pairs": f"{pairs} of {len(claim.pairs)}", "difference_mean": mean, "low": low, "high": high, "seeds": n,

@@ -8,9 +8,10 @@ __all__ = ['COLUMNS', 'METRICS', 'Results', 'methods_shown', 'arrays', 'stand_in
            'counted_networks', 'with_counts', 'Shown', 'number', 'measured_text', 'printed_text', 'stand_in_view',
            'published_view', 'save_table', 'recompute']
 
-# %% ../../nbs/reporting/tables.ipynb #c04f12b6
+# %% ../../nbs/reporting/tables.ipynb #e68f7ea2
 import io
 import math
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def stand_in_table(
     methods = ["teacher", *methods_shown(results, block)]
     return pd.DataFrame([measured_row(results, table, block, method, metric) for method in methods for metric in metrics], columns=COLUMNS)
 
-# %% ../../nbs/reporting/tables.ipynb #b80ef312
+# %% ../../nbs/reporting/tables.ipynb #7242f68e
 _PUBLISHED_RECIPES = {  # published table -> our method ("" stands for the others) -> recipes with which its values were made
     "ickd_cifar100": {"": ("repdistiller", "ickd")},
     "ickd_imagenet": {"": ("imagenet_mdistiller",), "ickd_c+kd": ("imagenet_ickd",)},
@@ -176,6 +177,15 @@ _PUBLISHED_RECIPES = {  # published table -> our method ("" stands for the other
 }
 
 
+@lru_cache(maxsize=1)
+def _paper_blocks() -> dict[tuple[str, str], list[Block]]:
+    "The blocks of the `paper` profile by data set and teacher."
+    found = {}
+    for block in find_profile("paper").blocks:
+        found.setdefault((block.dataset, block.teacher), []).append(block)
+    return found
+
+
 def published_block(
     table: str,  # name of a published table
     dataset: str,
@@ -184,10 +194,10 @@ def published_block(
     method: str,  # our method name, or "teacher"
 ) -> tuple[Block | None, bool]:  # (block of the `paper` profile that trains it, whether its recipe is the published one)
     "Where a published row is trained; the published recipe is preferred where several blocks train it."
-    fits = lambda b: (b.dataset, b.teacher) == (dataset, teacher) and (method == "teacher" or (b.student == student and method in b.methods))
+    fits = lambda b: method == "teacher" or (b.student == student and method in b.methods)
     by_method = _PUBLISHED_RECIPES.get(table, {})
     recipes = by_method.get(method, by_method.get("", ()))
-    found = [(b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes) for b in find_profile("paper").blocks if fits(b)]
+    found = [(b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes) for b in _paper_blocks().get((dataset, teacher), []) if fits(b)]
     return next((pair for pair in found if pair[1]), found[0] if found else (None, False))
 
 # %% ../../nbs/reporting/tables.ipynb #6d389a49
@@ -325,11 +335,12 @@ def stand_in_view(frame: pd.DataFrame) -> Shown:
         lines.append(line)
     return Shown(pd.DataFrame(lines))
 
-# %% ../../nbs/reporting/tables.ipynb #29bf8773
+# %% ../../nbs/reporting/tables.ipynb #6d9c4dc1
 def published_view(
     frame: pd.DataFrame,  # from `published_table`
     columns=("printed_teacher", "printed_student"),  # what the columns are
     rows: dict[str, str] | None = None,  # what the lines are: column of the table -> heading; {"title": "method"} by default
+    missing: str = "",  # what to show where nothing is printed
 ) -> Shown:
     "One line a printed row and one column a pair: printed value / measured value or its state (difference) [notes]."
     rows, notes, lines = rows or {"title": "method"}, [], {}
@@ -341,7 +352,7 @@ def published_view(
         names = [METRICS.get(row[c], row[c]) for c in columns]
         column = " -> ".join(names) if columns[0].endswith("teacher") else " ".join(names).strip()
         line[column] = f"{line[column]}; {text}" if column in line else text
-    return Shown(pd.DataFrame(list(lines.values())).fillna(""), notes)
+    return Shown(pd.DataFrame(list(lines.values())).fillna(missing), notes)
 
 # %% ../../nbs/reporting/tables.ipynb #c5580be2
 def save_table(

@@ -111,7 +111,13 @@ def own_network(
         return _called(spec, num_classes)
     return create_model(spec, num_classes, pretrained=True) if pretrained else create_network(spec, num_classes)
 
-# %% ../../nbs/training/own.ipynb #0b38354d
+# %% ../../nbs/training/own.ipynb #5b417052
+def _short(error: ValueError) -> str:
+    "The message without a list of all modules."
+    said, known, _ = str(error).partition("; known:")
+    return f"{said}; named_modules() lists what there is" if known else said
+
+
 def name_layers(
     network: nn.Module,
     parameter: str,  # name of the parameter the layers come from, for messages
@@ -125,7 +131,7 @@ def name_layers(
         try:
             find_module(network, path)
         except ValueError as error:
-            raise RunError(f"{parameter}: {name}={path}: {error}") from None
+            raise RunError(f"{parameter}: {name}={path}: {_short(error)}") from None
     if layers:
         stages = [name for name in {**known, **layers} if re.fullmatch(r"stage\d+", name)]
         publish_layers(network, {**known, **layers}, tuple(sorted(stages, key=lambda name: int(name[5:]))))
@@ -187,7 +193,7 @@ def _open_own(values: dict) -> OwnRun:
     dataset = load_image_folders(values["data"], values["image_size"], values["reading"], values["augmentation"], values["train_limit"] or None)
     return OwnRun({**PAIR_PARAMETERS, **values, "dataset": dataset.name}, dataset, methods=methods, **recipes)
 
-# %% ../../nbs/training/own.ipynb #2b237895
+# %% ../../nbs/training/own.ipynb #fdf05d4a
 def _try_networks(run: OwnRun) -> None:
     "Runs both networks on two empty pictures. Raises RunError for logits, layers or pictures that do not fit."
     pictures = torch.zeros(2, 3, *run.dataset.image_size)
@@ -215,4 +221,4 @@ def _reader(run: OwnRun, network: nn.Module, role: str, method: str) -> LayerRea
     try:
         return LayerReader(network, wanted)
     except ValueError as error:
-        raise RunError(f"{role}_layers: method {method!r} reads {' '.join(wanted)} of the {role}; {error}") from None
+        raise RunError(f"{role}_layers: method {method!r} reads {' '.join(wanted)} of the {role}; {_short(error)}") from None

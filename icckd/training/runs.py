@@ -8,7 +8,7 @@ __all__ = ['TEACHER_PARAMETERS', 'PAIR_PARAMETERS', 'SEGMENTATION_DEFAULTS', 'Ru
            'train_teacher', 'load_weights', 'obtain_teacher', 'student_name', 'wanted_key', 'distil_pair',
            'record_state', 'write_manifest']
 
-# %% ../../nbs/training/runs.ipynb #b844766d
+# %% ../../nbs/training/runs.ipynb #7b24d071
 import fcntl
 import os
 import time
@@ -24,6 +24,7 @@ from ..core.checks import check_number, describe, near_matches
 from ..core.files import code_digest, digest_json, digest_tensors, write_atomically, write_json
 from ..core.randomness import global_stream
 from ..data.create import dataset_module, load_dataset
+from ..data.normalisation import with_normalisation
 from ..losses.methods import Context, create_criterion, find_method
 from ..models.create import create_model, network_module
 from .checkpoints import remove_checkpoints
@@ -153,7 +154,7 @@ def open_run(
     except (ValueError, FileNotFoundError, OSError) as error:
         raise RunError(str(error)) from None
 
-# %% ../../nbs/training/runs.ipynb #44a2a494
+# %% ../../nbs/training/runs.ipynb #143201cd
 def _open_run(kind: str, parameters: dict) -> Run:
     "`open_run` without the translation of errors."
     known = TEACHER_PARAMETERS if kind == "teacher" else PAIR_PARAMETERS
@@ -167,6 +168,7 @@ def _open_run(kind: str, parameters: dict) -> Run:
     if kind != "teacher":
         recipes["recipe"] = _recipe(values, "recipe", "epochs")
     dataset = load_dataset(values["dataset"], root=values["data_root"] or None, train_limit=values["train_limit"] or None)
+    dataset = with_normalisation(dataset, recipes.get("recipe", recipes["teacher_recipe"]).augmentation.get("normalisation"))
     for name, recipe in recipes.items():
         if recipe.task != dataset.task:
             raise RunError(f"{name}: {recipe.name!r} is for {recipe.task}, but {dataset.name} is a {dataset.task} data set")

@@ -1,0 +1,67 @@
+"""Which change of code makes which record out of date."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+SCRIPT = """
+import json
+from icckd.core.files import code_digest
+from icckd.losses.methods import Context, create_criterion
+from icckd.training.records import used_modules
+print(json.dumps({name: code_digest(*used_modules(create_criterion(name, Context()))) for name in ("none", "kd", "at", "ickd_c+kd")}))
+"""
+
+
+def digests(folder):
+    """Code digests of four methods, with the library taken from `folder`."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("library")
+    shutil.copytree(ROOT / "icckd", folder / "icckd", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder, digests(folder)
+
+
+def changed_by(library, module, edit):
+    """The methods whose digest an edit of a module changes; the file is put back."""
+    folder, before = library
+    path = folder / "icckd" / module
+    source = path.read_text()
+    edited = edit(source)
+    assert edited != source, "the edit did nothing"
+    path.write_text(edited)
+    after = digests(folder)
+    path.write_text(source)
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_a_loss_changes_the_students_that_used_it_and_no_others(library):
+    assert changed_by(library, "losses/kd.py", lambda s: s.replace("temperature**2", "temperature**3") if "temperature**2" in s else s + "\nextra = 1\n") == {"kd", "ickd_c+kd"}
+    assert changed_by(library, "losses/at.py", lambda s: s + "\nextra = 1\n") == {"at"}
+
+
+def test_the_trainer_changes_all(library):
+    assert changed_by(library, "training/trainer.py", lambda s: s + "\nextra = 1\n") == {"none", "kd", "at", "ickd_c+kd"}
+
+
+@pytest.mark.parametrize("module", ["losses/kd.py", "training/trainer.py", "core/checks.py"])
+def test_prose_changes_nothing(library, module):
+    def reword(source):
+        first = source.index('"')
+        return "# a comment\n" + source[: first + 3].replace('"""', '"""Other words. ') + source[first + 3 :] + '\n\n# another comment\n"A string that stands alone."\n'
+
+    assert changed_by(library, module, reword) == set()
+
+
+def test_reports_and_the_method_table_change_no_code_digest(library):
+    assert changed_by(library, "reporting/tables.py", lambda s: s + "\nextra = 1\n") == set()
+    assert changed_by(library, "losses/methods.py", lambda s: s + "\nextra = 1\n") == set()

@@ -10,18 +10,26 @@ import pytest
 from conftest import ROOT
 from small_training import train_plan
 
+from icckd.training.records import read_records
+from icckd.training.runs import distil_pair, open_run
+
 SCRIPT = ROOT / "tests" / "small_training.py"
 
 
 def start(*words):
-    """A training process whose output can be read afterwards."""
+    """A Python process whose output can be read afterwards."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, words)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def checkpoints(folder):
-    """(steps done, file), newest last."""
-    return sorted((int(p.name[5:14]), p.stat().st_mtime_ns, p) for p in folder.glob("pass-0/step-*.safetensors"))
+    """(steps done, file), newest last; safe while they come and go."""
+    return sorted((int(p.name[5:14]), p) for p in folder.rglob("step-*.safetensors"))
+
+
+def newest_step(folder):
+    found = checkpoints(folder)
+    return found[-1][0] if found else -1
 
 
 def kill_when(process, reached, delay):
@@ -36,11 +44,6 @@ def kill_when(process, reached, delay):
     return process.communicate()[0]
 
 
-def newest_step(folder):
-    found = checkpoints(folder)
-    return found[-1][0] if found else -1
-
-
 @pytest.mark.parametrize("name, steps", [("classification", 12), ("segmentation", 9)])
 def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsys):
     draw, folder, result = random.Random(name), tmp_path / "checkpoints", tmp_path / "result.json"
@@ -49,19 +52,42 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
     with capsys.disabled():
         print(f"\n{name}: killed in the stage before distillation and after steps {later}, {', '.join(f'{1000 * d:.0f}' for d in delays)} ms later")
 
-    kill_when(start(name, folder, result), lambda: newest_step(folder) == 0, delays[0])
-    kill_when(start(name, folder, result), lambda: newest_step(folder) >= later[0], delays[1])
-    newest = checkpoints(folder)[-1][2]
+    kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) == 0, delays[0])
+    kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[0], delays[1])
+    newest = checkpoints(folder)[-1][1]
     newest.write_bytes(newest.read_bytes()[:-100])  # as if the disk had lost the end of it
-    said = kill_when(start(name, folder, result), lambda: newest_step(folder) >= later[1], delays[2])
+    said = kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[1], delays[2])
     assert f"checkpoint {newest.name} is damaged" in said and "using the one before" in said
 
-    newest = checkpoints(folder)[-1][2]
+    newest = checkpoints(folder)[-1][1]
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1  # one bit of one weight
     newest.write_bytes(content)
     assert not result.exists()
-    last = start(name, folder, result)
+    last = start(SCRIPT, name, folder, result)
     said, _ = last.communicate(timeout=240)
     assert last.returncode == 0 and f"checkpoint {newest.name} is damaged" in said, said
     assert json.loads(result.read_text()) == train_plan(name)
+
+
+RUN = dict(profile="own", dataset="digits100", train_limit=96, teacher="resnet14", student="resnet8", methods="none crd kd", batch_size=32, teacher_epochs=2, epochs=4)
+
+
+def test_killed_run_of_a_pair_leaves_the_same_records(tmp_path):
+    """As the run notebooks do it: teacher, students, records; killed while the teacher trains, and while the students do."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = ["-c", f"from icckd.training.runs import *; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))"]
+    folder = killed / "own" / "checkpoints"
+    kill_when(start(*command), lambda: newest_step(folder) >= 3, 0.0)
+    assert not (killed / "own" / "records").exists(), "a record is written last"
+    kill_when(start(*command), lambda: (killed / "own" / "weights").exists() and newest_step(folder) in (3, 6, 9), 0.05)
+    last = start(*command)
+    said, _ = last.communicate(timeout=240)
+    assert last.returncode == 0 and "teacher resnet14: recorded" in said, said
+    assert not list(folder.rglob("*.safetensors")), "checkpoints are removed when the records are written"
+    distil_pair(open_run("classification", results=str(whole), work=str(whole), **RUN), say=lambda text: None)
+    found, wanted = (read_records(where / "own" / "records") for where in (killed, whole))
+    assert len(wanted) == 4 and set(found) == set(wanted)
+    for name, record in wanted.items():
+        same = ["status", "last", "best", "history", "weights_digest", "key", "details", "epochs"]
+        assert [found[name][field] for field in same] == [record[field] for field in same], name

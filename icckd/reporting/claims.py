@@ -140,7 +140,7 @@ def measured_differences(
     seeds = sorted(set.intersection(*map(set, by_pair))) if by_pair else []
     return {seed: mean_sd(found[seed] for found in by_pair)[0] for seed in seeds}, len(by_pair), names
 
-# %% ../../nbs/reporting/claims.ipynb #d651abc4
+# %% ../../nbs/reporting/claims.ipynb #77390f96
 def claims_table(
     results: Results,
     name: str,  # of the table
@@ -167,8 +167,9 @@ def claims_table(
 def claims_view(frame: pd.DataFrame) -> Shown:
     "The claims for reading."
     measured = lambda row: "" if not row["seeds"] else number(row["difference_mean"], "+") + (f" [{row['low']:+.2f}, {row['high']:+.2f}]" if not math.isnan(row["low"]) else "")
-    return Shown(pd.DataFrame([{"claim": row["claim"], "by the text": number(row["claimed"], "+"), "by its table": number(row["by_table"], "+"), "measured [95 %]": measured(row),
-                                "seeds": row["seeds"] or "", "verdict": ", ".join(x for x in (row["verdict"], row["size"]) if x), "note": row["note"]} for _, row in frame.iterrows()]))
+    shown = pd.DataFrame([{"claim": row["claim"], "by the text": number(row["claimed"], "+"), "by its table": number(row["by_table"], "+"), "measured [95 %]": measured(row),
+                                "seeds": row["seeds"] or "", "verdict": ", ".join(x for x in (row["verdict"], row["size"]) if x), "note": row["note"]} for _, row in frame.iterrows()])
+    return Shown(shown[[c for c in shown if c in ("claim", "verdict") or shown[c].astype(bool).any()]])
 
 # %% ../../nbs/reporting/claims.ipynb #b61a1a0b
 def stand_in_claims(

@@ -220,7 +220,7 @@ def ranking_figure(
             place_labels(axes, list(zip(rows[column], rows["gain"])), [method_label(m, block.task) for m in rows["method"]], [method_colour(m) for m in rows["method"]])
     return figure
 
-# %% ../../nbs/reporting/figures.ipynb #eb57e67b
+# %% ../../nbs/reporting/figures.ipynb #13a1f3ca
 def recorded_arrays(results: Results, block: Block, method: str) -> dict[int, dict[str, np.ndarray]]:
     "Seed -> arrays of every record of a row that has any."
     found = {seed: arrays(results, name) for seed, (name, r) in results.of(block, method).items() if r["status"] == "ok"}
@@ -310,12 +310,12 @@ def distances_to_teacher(
     return pd.DataFrame(rows)
 
 
-def distances_view(frame: pd.DataFrame, block: Block, places: int = 3) -> Shown:
-    "One line a method, two columns a measure."
+def distances_view(frame: pd.DataFrame, block: Block) -> Shown:
+    "One line a method, two columns a measure; three digits."
     lines = {}
     for _, row in frame.iterrows():
         line = lines.setdefault(row["method"], {"method": find_method(row["method"], block.task).title})
-        line[row["measure"]] = format_mean(row["mean"], row["sd"], row["n"], places) or "not run"
+        line[row["measure"]] = format_mean(row["mean"], row["sd"], row["n"], ".3g") or "not run"
         line[f"{row['measure']}, against {method_label(row['reference'], block.task)}"] = row["verdict"] if row["n"] else ""
     return Shown(pd.DataFrame(list(lines.values())))
 
@@ -496,7 +496,7 @@ def plain_palette(classes: int = 256) -> torch.Tensor:  # (classes, 3) uint8
     colours = np.tile(matplotlib.colormaps["tab20"](range(20))[:, :3], (math.ceil(classes / 20), 1))[:classes]
     return torch.from_numpy((colours * 255).round().astype(np.uint8))
 
-# %% ../../nbs/reporting/figures.ipynb #62574b84
+# %% ../../nbs/reporting/figures.ipynb #cded78b6
 @paper_style
 def segmentation_figure(
     pictures: dict | str,  # from `evaluation_pictures`
@@ -505,6 +505,7 @@ def segmentation_figure(
 ) -> Figure:
     "A row an image: input, ground truth, and every network's prediction."
     here = isinstance(pictures, dict)
+    maps = {title: found if found is None or not here else found[: len(pictures["images"])] for title, found in maps.items()}
     palette = pictures["palette"] if here and pictures["palette"] is not None else plain_palette()
     columns = ({"input": pictures["images"], "ground truth": colour_labels(torch.from_numpy(pictures["labels"]), palette).numpy()} if here else {}) | {
         title: None if found is None else colour_labels(torch.from_numpy(found.astype(np.int64)), palette).numpy() for title, found in maps.items()}

@@ -94,7 +94,7 @@ def block_text(results: Results, block: Block) -> str:
     kind = "the published setting" if block.paper_pair else "a stand-in, not the published setting"
     return f"{block.dataset}, {block.teacher} -> {block.student}, {epochs} epochs of {block.recipe}, seeds {' '.join(map(str, seeds)) or '(none yet)'}: {kind}."
 
-# %% ../../nbs/reporting/tables.ipynb #af6e2d35
+# %% ../../nbs/reporting/tables.ipynb #14203622
 def mean_sd(
     values,  # numbers, one a seed
 ) -> tuple[float, float, int]:  # (mean, standard deviation with n - 1, n); NaN where undefined
@@ -112,11 +112,11 @@ def paired_differences(
     return [better[seed] - worse[seed] for seed in sorted(set(better) & set(worse))]
 
 
-def format_mean(mean: float, sd: float, n: int, places: int = 2) -> str:
+def format_mean(mean: float, sd: float, n: int, form: str = ".2f") -> str:
     "`71.23 +- 0.15 (3)`, `71.23 (1)`, or empty."
     if not n or math.isnan(mean):
         return ""
-    return f"{mean:.{places}f} ({n:.0f})" if math.isnan(sd) else f"{mean:.{places}f} +- {sd:.{places}f} ({n:.0f})"
+    return f"{mean:{form}} ({n:.0f})" if math.isnan(sd) else f"{mean:{form}} +- {sd:{form}} ({n:.0f})"
 
 # %% ../../nbs/reporting/tables.ipynb #b6e6a429
 COLUMNS = ["table", "dataset", "teacher", "student", "method", "title", "metric", "split", "published", "verified", "measured_mean", "measured_sd", "n", "gain",
@@ -200,7 +200,7 @@ def published_block(
     found = [(b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes) for b in _paper_blocks().get((dataset, teacher), []) if fits(b)]
     return next((pair for pair in found if pair[1]), found[0] if found else (None, False))
 
-# %% ../../nbs/reporting/tables.ipynb #6d389a49
+# %% ../../nbs/reporting/tables.ipynb #9391bda9
 def published_table(
     results: Results,
     name: str,  # of the published table, e.g. "ickd_cifar100"
@@ -222,10 +222,10 @@ def _published_row(results: Results, name: str, row: pd.Series, methods: dict) -
     init, note = row.get("init", ""), row.get("note", "")
     printed = {"table": name, "dataset": row["our_dataset"] or row["dataset"], "teacher": teacher or row["teacher"], "student": student or row["student"], "title": row["method"],
                "metric": metric, "split": split, "published": row["value"], "verified": bool(row["verified"]), "init": init, "source": row["source"],
-               "printed_teacher": row["teacher"], "printed_student": row["student"], "note": "" if note.startswith("row label \"") and note.endswith("\"") else note}
+               "printed_teacher": row["teacher"], "printed_student": row["student"], "note": note}
     wanted = ({"split": split} if split in ("val", "test") else {}) | ({"initialisation": init} if init else {})
     block, is_published = published_block(name, printed["dataset"], teacher, student, method) if method else (None, False)
-    if block is None or split not in ("", "val", "test"):
+    if block is None or (printed["dataset"], split) == ("cityscapes", "test"):  # those labels are with the benchmark's server
         state = "N/A" if math.isnan(row["value"]) else "quoted"
         empty = dict.fromkeys(("measured_mean", "measured_sd", "gain", "gain_sd", "difference"), math.nan) | {"n": 0, "recipe": "", "records": ""}
         return printed | empty | {"method": method or row["method"], "state": state}
@@ -276,8 +276,8 @@ def with_counts(
         frame["state"] = frame["state"].where(~hit, "counted")
     return frame
 
-# %% ../../nbs/reporting/tables.ipynb #7cf89917
-METRICS = {"top1": "top-1, %", "top5": "top-5, %", "miou": "mIoU, %", "macc": "mAcc, %", "pixel_accuracy": "pixel accuracy, %", "params": "parameters,", "flops": "multiply-adds,"}
+# %% ../../nbs/reporting/tables.ipynb #7cdb7e79
+METRICS = {"params": "parameters,", "flops": "multiply-adds,", "top1": "top-1, %", "top5": "top-5, %", "miou": "mIoU, %", "macc": "mAcc, %", "pixel_accuracy": "pixel accuracy, %"}
 
 
 class Shown:
@@ -287,7 +287,8 @@ class Shown:
         self.frame, self.notes = frame, list(notes)
 
     def __repr__(self) -> str:
-        table = self.frame.to_markdown(index=False, disable_numparse=True) if len(self.frame) else "(no rows)"
+        line = lambda cells: "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+        table = "\n".join([line(self.frame), line("---" for _ in self.frame), *map(line, self.frame.itertuples(index=False))]) if len(self.frame) else "(no rows)"
         return "\n".join([table, "", *(f"[{i}] {note}" for i, note in enumerate(self.notes, 1))]).strip() + "\n"
 
     def _repr_html_(self) -> str:
@@ -299,9 +300,9 @@ def _marks(note: str, known: list[str]) -> str:
     "` [1][3]`: the numbers of a row's notes; new ones are added to the list."
     texts = [text for text in str(note).split(" | ") if text]
     known += [text for text in texts if text not in known]
-    return " " + "".join(f"[{known.index(text) + 1}]" for text in texts) if texts else ""
+    return " " + "".join(f"[{i}]" for i in sorted(known.index(text) + 1 for text in texts)) if texts else ""
 
-# %% ../../nbs/reporting/tables.ipynb #2755764c
+# %% ../../nbs/reporting/tables.ipynb #9bfebc56
 def number(x: float, sign: str = "", places: int = 2) -> str:
     "A number as text, empty for NaN."
     return "" if pd.isna(x) or x == "" else f"{x:{sign}.{places}f}"
@@ -319,7 +320,7 @@ def measured_text(row) -> str:
 def printed_text(row) -> str:
     "The printed value; a star marks one that was not seen in its source."
     value = row["published"]
-    text = number(value) if pd.isna(value) or round(value, 2) == value else f"{value:g}"
+    text = number(value) if pd.isna(value) or (round(value, 2) == value and row["metric"] not in ("params", "flops")) else f"{value:g}"
     return (text + ("" if row["verified"] in (True, "True") else "*")) if text else ""
 
 
@@ -335,7 +336,7 @@ def stand_in_view(frame: pd.DataFrame) -> Shown:
         lines.append(line)
     return Shown(pd.DataFrame(lines))
 
-# %% ../../nbs/reporting/tables.ipynb #6d9c4dc1
+# %% ../../nbs/reporting/tables.ipynb #f4884c86
 def published_view(
     frame: pd.DataFrame,  # from `published_table`
     columns=("printed_teacher", "printed_student"),  # what the columns are
@@ -352,7 +353,11 @@ def published_view(
         names = [METRICS.get(row[c], row[c]) for c in columns]
         column = " -> ".join(names) if columns[0].endswith("teacher") else " ".join(names).strip()
         line[column] = f"{line[column]}; {text}" if column in line else text
-    return Shown(pd.DataFrame(list(lines.values())).fillna(missing), notes)
+    shown = pd.DataFrame(list(lines.values())).fillna(missing)
+    if columns[0] == "metric":
+        place = lambda name: (next((i for i, title in enumerate(METRICS.values()) if name.startswith(title)), -1), name.endswith("test"))
+        shown = shown[sorted(shown, key=place)]
+    return Shown(shown, notes)
 
 # %% ../../nbs/reporting/tables.ipynb #c5580be2
 def save_table(

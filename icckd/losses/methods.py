@@ -149,7 +149,7 @@ def _mlld(c: Context) -> dict:
     "MLLD's weights: 0.1 / 0.9 and T = 4 on CIFAR-100, 0.5 / 0.5 and T = 1 on ImageNet."
     return {"ce_weight": 0.5, "kd_weight": 0.5, "base_temperature": 1.0} if c.dataset == "imagenet" else {}
 
-# %% ../../nbs/losses/methods.ipynb #a9857793
+# %% ../../nbs/losses/methods.ipynb #859364c5
 _SEGMENTATION = [
     Method("none", "no distillation", lambda c: _segmentation(c), ("none",)),
     Method("pixelwise", "pixel-wise KD", lambda c: _segmentation(c, pixelwise=PixelWise()), ("PI",)),
@@ -163,7 +163,9 @@ _SEGMENTATION = [
     Method("holistic", "holistic", lambda c: _segmentation(c, holistic=Holistic()), ("HO",)),
     Method("skds", "SKDS", lambda c: _segmentation(c, skds=SKDS()), ("SKDS",)),
     Method("skdd", "SKDD", lambda c: _segmentation(c, skdd=SKDD()), ("SKDD", "PI+PA+HO")),
-    Method("ifvd", "IFVD", lambda c: _segmentation(c, ifvd=IFVD(ignore_index=c.ignore_index)), ("IFVD",)),
+    Method("ifvd", "IFVD", lambda c: _segmentation(c, ifvd=IFVD(ignore_index=c.ignore_index), pixelwise=PixelWise(10.0, scale="ifvd"), holistic=Holistic(0.001)), ("IFVD",),
+           note="as published: with the pixel-wise and the holistic term"),
+    Method("ifvd.alone", "IFVD term alone", lambda c: _segmentation(c, ifvd=IFVD(ignore_index=c.ignore_index)), variant="alone"),
     Method("overhaul", "Overhaul", lambda c: _segmentation(c, overhaul=OverhaulSegmentation()), ("Overhaul",)),
     Method("cwd", "CWD on logits", lambda c: _segmentation(c, cwd=CWD()), ("CWD",)),
     Method("cwd.features", "CWD on features", lambda c: _segmentation(c, cwd=CWDFeatures()), variant="features"),

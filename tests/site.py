@@ -34,6 +34,7 @@ h1 { font-size: 2rem; line-height: 1.2; margin: .4rem 0 .8rem; } h2 { font-size:
 blockquote { margin: 0 0 1.2rem; padding: .2rem 0 .2rem 1rem; border-left: 4px solid var(--link); color: var(--soft); font-size: 1.1rem; }
 pre { margin: 0; overflow-x: auto; font: .82rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; } code { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; background: var(--ground); padding: .1em .25em; border-radius: 3px; }
 pre code { background: none; padding: 0; font-size: 1em; } .highlight { background: var(--ground); border: 1px solid var(--line); border-radius: 5px; padding: .6rem .9rem; margin: .8rem 0 .3rem; }
+.text_cell_render > pre { background: var(--ground); border: 1px solid var(--line); border-radius: 5px; padding: .6rem .9rem; }
 .output { margin: .2rem 0 1rem; padding-left: .9rem; border-left: 3px solid var(--line); overflow-x: auto; } .output.error, .output .stderr { border-left-color: #c0392b; }
 table { border-collapse: collapse; font-size: .88rem; margin: .6rem 0; display: block; overflow-x: auto; } th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { background: var(--ground); } img { max-width: 100%; } .anchor-link { visibility: hidden; margin-left: .3rem; } h1:hover .anchor-link, h2:hover .anchor-link, h3:hover .anchor-link { visibility: visible; }
@@ -61,10 +62,12 @@ def titles_of(pages):
 
 
 def heading(path):
-    """(title, one-line claim) of a notebook, from its first cell."""
+    """(title, one-line claim) of a notebook, from its first cell: the quoted paragraph below the title, else the first sentence."""
     lines = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).splitlines()
     title = next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
-    return title, next((line[1:].strip() for line in lines if line.startswith(">")), "")
+    paragraphs = [p for p in "\n".join(lines).split("\n\n") if not p.startswith("# ")]
+    claim = next((" ".join(line.lstrip("> ") for line in p.splitlines()) for p in paragraphs if p.startswith(">")), "")
+    return title, claim or (paragraphs[0].partition(". ")[0].rstrip(".") + "." if paragraphs else "")
 
 
 def relative(page, target):

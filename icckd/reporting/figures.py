@@ -11,7 +11,7 @@ __all__ = ['BACKGROUND', 'method_colour', 'method_label', 'paper_style', 'Pictur
            'plain_palette', 'segmentation_figure', 'misread_background', 'channel_distributions', 'channel_divergences',
            'channel_gap', 'channels_to_show', 'channel_figure']
 
-# %% ../../nbs/reporting/figures.ipynb #ca3c5949
+# %% ../../nbs/reporting/figures.ipynb #2c99706d
 import io
 import math
 from functools import wraps
@@ -25,6 +25,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from PIL import Image
 
 from ..core.files import write_atomically
@@ -38,12 +39,12 @@ from .claims import interval, verdict
 from .plan import Block
 from .tables import Results, Shown, arrays, format_mean, mean_sd, methods_shown, number, paired_differences
 
-# %% ../../nbs/reporting/figures.ipynb #44f90a40
+# %% ../../nbs/reporting/figures.ipynb #988e3526
 _STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "axes.spines.top": False,
           "axes.spines.right": False, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "figure.constrained_layout.use": True}
 _OWN = {"teacher": "#000000", "none": "#8a8a8a", "kd": "#e69f00", "pixelwise": "#e69f00", "at": "#3a9bdc", "ickd_c": "#d55e00", "ickd_s": "#d55e00", "mlld": "#a0307d", "cwd": "#007f5f"}
 _MORE = ["#6a51a3", "#8c6d31", "#17a2a2", "#c2559d", "#637939", "#b5651d", "#4a6fa5", "#9c9ede", "#ad494a", "#5f9e6e", "#bd9e39", "#7b4173", "#2f6f8f", "#e377c2", "#a55194"]
-_LABELS = {"none": "none", "ickd_c": "ICKD-C, no KD", "mlld": "MLLD", "mlld.as_intended": "MLLD intended", "mlld.weak_view": "MLLD weak view", "kd.strong_view": "KD strong view",
+_LABELS = {"none": "plain student", "ickd_c": "ICKD-C, no KD", "mlld": "MLLD", "mlld.as_intended": "MLLD intended", "mlld.weak_view": "MLLD weak view", "kd.strong_view": "KD strong view",
            "cwd": "CWD logits", "cwd.features": "CWD features", "ickd_s": "ICKD-S 4x4", "pixelwise": "pixel-wise"}
 
 
@@ -68,7 +69,7 @@ def paper_style(draw):
             return draw(*arguments, **options)
     return styled
 
-# %% ../../nbs/reporting/figures.ipynb #29628db9
+# %% ../../nbs/reporting/figures.ipynb #ffd5d81c
 class Picture:
     "A written picture; a notebook shows it."
 
@@ -82,16 +83,26 @@ class Picture:
         return self.content
 
 
+def _with_palette(image: Image.Image, colours: list[str]) -> Image.Image:
+    "The picture in 256 colours, among them the given ones and their mixtures with white (small text would else lose its colour)."
+    kept = [round(255 * (1 - part * (1 - c))) for colour in colours for part in (1.0, 0.75, 0.5, 0.25) for c in matplotlib.colors.to_rgb(colour)]
+    rest = image.quantize(256 - len(kept) // 3, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((kept + rest)[: 3 * 256])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 @paper_style
 def png_bytes(
     figure: Figure,
     most: int = 100_000,  # bytes
 ) -> bytes:
     "The figure as a picture of 256 colours without date or software, at the best resolution that fits. Raises ValueError if none does."
+    colours = sorted({"#ffffff", *(matplotlib.colors.to_hex(text.get_color()) for text in figure.findobj(Text))})[:24]
     for dpi in (160, 145, 130, 115, 100, 90, 80, 70):
         drawn, packed = io.BytesIO(), io.BytesIO()
         figure.savefig(drawn, format="png", dpi=dpi)
-        Image.open(drawn).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)
+        _with_palette(Image.open(drawn).convert("RGB"), colours).save(packed, format="png", optimize=True)
         if packed.tell() <= most:
             return packed.getvalue()
     raise ValueError(f"figure: wanted at most {most} bytes, got {packed.tell()} at the lowest resolution")
@@ -496,7 +507,7 @@ def plain_palette(classes: int = 256) -> torch.Tensor:  # (classes, 3) uint8
     colours = np.tile(matplotlib.colormaps["tab20"](range(20))[:, :3], (math.ceil(classes / 20), 1))[:classes]
     return torch.from_numpy((colours * 255).round().astype(np.uint8))
 
-# %% ../../nbs/reporting/figures.ipynb #cded78b6
+# %% ../../nbs/reporting/figures.ipynb #f081263e
 @paper_style
 def segmentation_figure(
     pictures: dict | str,  # from `evaluation_pictures`
@@ -523,7 +534,8 @@ def segmentation_figure(
     if here:
         present = [c for c in np.unique(pictures["labels"]) if c < len(pictures["class_names"])][:14]
         patches = [Patch(facecolor=palette[c].numpy() / 255, edgecolor="#666666", linewidth=0.4, label=pictures["class_names"][c]) for c in present]
-        figure.legend(handles=[*patches, Patch(facecolor="white", edgecolor="#666666", linewidth=0.4, label="ignored")], loc="outside lower center", ncols=min(8, len(patches) + 1),
+        columns = 10 if sum(len(patch.get_label()) for patch in patches) < 50 else 6
+        figure.legend(handles=[*patches, Patch(facecolor="white", edgecolor="#666666", linewidth=0.4, label="ignored")], loc="outside lower center", ncols=columns,
                       frameon=False, handlelength=1, columnspacing=1)
     return figure
 
@@ -568,7 +580,7 @@ def channel_gap(student: dict, teacher: dict) -> float | None:
         return None
     return float(channel_divergences(student["channels"], teacher["channels"]).mean())
 
-# %% ../../nbs/reporting/figures.ipynb #36566a30
+# %% ../../nbs/reporting/figures.ipynb #88758c3d
 def channels_to_show(
     pictures: dict | str,  # from `evaluation_pictures`
     logits: np.ndarray | None,  # (channels, height, width) of the first image, the teacher's
@@ -591,9 +603,9 @@ def channel_figure(
     shown: list[int],  # which channels
     colours: dict[str, str] | None = None,  # of the titles
 ) -> Figure:
-    "A row a class: the image, where the class is, and where each network's channel looks, with its divergence from the teacher's."
+    "A row a class: the image with the class lit, and where each network's channel looks, with its divergence from the teacher's."
     here, known = isinstance(pictures, dict), [x for x in channels.values() if x is not None]
-    titles = (["input", "ground truth"] if here else []) + list(channels)
+    titles = (["input, class lit"] if here else []) + list(channels)
     height, width = pictures["images"].shape[1:3] if here else known[0].shape[1:] if known else (1, 1)
     side = min(7.0 / len(titles), 1.6)
     figure = Figure(figsize=(side * len(titles) + 0.2, len(shown) * (side * height / width + 0.17) + 0.25))
@@ -601,11 +613,10 @@ def channel_figure(
     for row, c in zip(grid, shown):
         row[0].set_ylabel(pictures["class_names"][c] if here else f"class {c}")
         if here:
-            row[0].imshow(pictures["images"][0])
-            row[1].imshow(pictures["labels"][0] == c, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            row[0].imshow(np.where((pictures["labels"][0] == c)[..., None], pictures["images"][0], pictures["images"][0] // 32 * 12))
         found = {title: channel_distributions(x[c : c + 1])[0] for title, x in channels.items() if x is not None}
         largest = max([x.max() * x.size for x in found.values()], default=1.0)
-        for axes, (title, logits) in zip(row[2 * here :], channels.items()):
+        for axes, (title, logits) in zip(row[here:], channels.items()):
             if logits is None:
                 _not_run(axes)
                 continue

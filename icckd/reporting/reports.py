@@ -113,23 +113,20 @@ def _readable_notebook(path: Path) -> str:
                     output["execution_count"] = None
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
-# %% ../../nbs/reporting/reports.ipynb #e1af0073
+# %% ../../nbs/reporting/reports.ipynb #e676b053
 def compare(
     profile: str,
     results: str = "results/local",
     committed: str = "results",
 ) -> pd.DataFrame:
-    "Cells that both folders measured: committed mean, this one, difference."
-    here, there = (Path(folder) / profile / "tables" for folder in (results, committed))
-    rows = []
-    for path in sorted(here.glob("*.csv")):
-        if (there / path.name).exists():
-            a, b = pd.read_csv(path), pd.read_csv(there / path.name)
-            if {"measured_mean", "method", "metric"} <= set(a) & set(b):
-                keys = ["table", "dataset", "teacher", "student", "method", "metric"]
-                both = a[[*keys, "measured_mean", "n"]].merge(b[[*keys, "measured_mean", "n"]], on=keys, suffixes=("", "_committed"))
-                rows.append(both[both["measured_mean"].notna() & both["measured_mean_committed"].notna()])
-    frame = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["table", "method", "metric", "measured_mean", "measured_mean_committed"])
+    "Numbers that both folders measured, each once however many tables show it: this mean, the committed one, difference."
+    keys = ["dataset", "teacher", "student", "method", "metric", "recipe"]
+    found = []
+    for folder in (results, committed):
+        tables = [pd.read_csv(path) for path in sorted((Path(folder) / profile / "tables").glob("*.csv"))]
+        rows = [t.loc[t["measured_mean"].notna() & t["recipe"].notna(), [*keys, "measured_mean", "n"]] for t in tables if {*keys, "measured_mean", "n"} <= set(t)]
+        found.append(pd.concat(rows).drop_duplicates(keys) if rows else pd.DataFrame(columns=[*keys, "measured_mean", "n"]))
+    frame = found[0].merge(found[1], on=keys, suffixes=("", "_committed"))
     return frame.assign(difference=frame["measured_mean"] - frame["measured_mean_committed"])
 
 

@@ -28,7 +28,7 @@ from .published import published
 from ..training.recipes import find_recipe
 from ..training.records import read_records
 
-# %% ../../nbs/reporting/tables.ipynb #c11fa2e7
+# %% ../../nbs/reporting/tables.ipynb #3d463aae
 class Results:
     "The records of one profile, and what the profile wanted."
 
@@ -43,11 +43,14 @@ class Results:
         jobs = make_jobs(profile, results=str(results), work=str(work))
         states = job_states(jobs)
         self.stale = {f"{job.records()[m]}.json" for job in jobs for m, state in states[job.name].items() if state == "stale"}
+        self._by_method = {}
+        for name, record in self.records.items():
+            self._by_method.setdefault((record["dataset"], record["method"]), {})[name] = record
 
-    def find(self, **wanted) -> dict[int, tuple[str, dict]]:
+    def find(self, dataset: str, method: str, **wanted) -> dict[int, tuple[str, dict]]:
         "Seed -> (file name, record) of the records whose fields, or parameters, have the wanted values."
         of = lambda record, key: record[key] if key in record else record.get("parameters", {}).get(key)
-        found = {name: r for name, r in self.records.items() if all(of(r, key) == value for key, value in wanted.items())}
+        found = {name: r for name, r in self._by_method.get((dataset, method), {}).items() if all(of(r, key) == value for key, value in wanted.items())}
         return {r["seed"]: (name, r) for name, r in sorted(found.items(), key=lambda item: item[1]["seed"])}
 
     def of(self, block: Block, method: str, **wanted) -> dict[int, tuple[str, dict]]:  # method may be "teacher"

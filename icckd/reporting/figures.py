@@ -122,7 +122,7 @@ def save_numbers(results: Results, name: str, frame: pd.DataFrame, shown: Shown)
     write_atomically(results.folder / "figures" / f"{name}.csv", buffer.getvalue())
     return shown
 
-# %% ../../nbs/reporting/figures.ipynb #4ebd4975
+# %% ../../nbs/reporting/figures.ipynb #ae604cd6
 def ranking_table(
     results: Results,
     name: str,  # of the table
@@ -130,7 +130,8 @@ def ranking_table(
     metric: str = "top1",
 ) -> pd.DataFrame:  # best gain first
     "Every method's gain over the undistilled student beside its extra time and memory, seed-paired means."
-    own = lambda r: r["seconds"]["train"] + r["seconds"].get("prepare", 0.0)
+    spent = lambda r, what: r.get("seconds", {}).get(what, math.nan)
+    own = lambda r: spent(r, "train") + spent(r, "prepare")
     plain, rows = results.of(block, "none"), []
     for method in [m for m in methods_shown(results, block) if m != "none"]:
         found, values = results.of(block, method), results.values(block, method, metric)
@@ -140,8 +141,8 @@ def ranking_table(
         average = lambda of: mean_sd(of(r, p) for r, p in pairs)[0]
         rows.append({"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": method, "metric": metric, "published": math.nan,
                      "measured_mean": mean, "measured_sd": sd, "n": n, "gain": gain, "gain_sd": gain_sd, "seeds": gains, "recipe": block.recipe,
-                     "extra_time": average(lambda r, p: 100 * (own(r) - own(p)) / own(p)), "with_teacher": average(lambda r, p: 100 * (own(r) + r["seconds"].get("teacher", 0.0) - own(p)) / own(p)),
-                     "extra_memory": average(lambda r, p: 100 * (r["saved_mib"] - p["saved_mib"]) / p["saved_mib"] if r["saved_mib"] and p["saved_mib"] else math.nan),
+                     "extra_time": average(lambda r, p: 100 * (own(r) - own(p)) / own(p)), "with_teacher": average(lambda r, p: 100 * (own(r) + spent(r, "teacher") - own(p)) / own(p)),
+                     "extra_memory": average(lambda r, p: 100 * (r["saved_mib"] - p["saved_mib"]) / p["saved_mib"] if r.get("saved_mib") and p.get("saved_mib") else math.nan),
                      "records": " ".join(found[seed][0] for seed in values)})
     frame = pd.DataFrame(rows).sort_values("gain", ascending=False, kind="stable", na_position="last", ignore_index=True)
     frame["rank"] = [i + 1 if not math.isnan(gain) else None for i, gain in enumerate(frame["gain"])]

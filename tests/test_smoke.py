@@ -33,10 +33,12 @@ def smoke(tmp_path_factory):
     """The folder of a whole smoke reproduction."""
     results, work = tmp_path_factory.mktemp("results"), ROOT / "results/local/smoke"
     before = set(work.glob("manifests-*"))
-    reproduce(results)
-    yield results / "smoke"
-    for folder in set(work.glob("manifests-*")) - before:
-        shutil.rmtree(folder)
+    try:
+        reproduce(results)
+        yield results / "smoke"
+    finally:
+        for folder in set(work.glob("manifests-*")) - before:
+            shutil.rmtree(folder)
 
 
 def test_reproduction_makes_records_tables_figures_and_reports(smoke):
@@ -154,6 +156,16 @@ def test_a_pair_works_alone_as_the_readme_shows(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     records = [json.loads(p.read_text()) for p in (tmp_path / "own/records").glob("*.json")]
     assert {r["method"] for r in records} == {"teacher", *shown["methods"].split()} and all(r["status"] == "ok" for r in records)
+
+
+def test_commands_of_the_readme_name_what_exists():
+    from icckd.reporting.plan import chosen_blocks, find_profile
+
+    shown = re.findall(r"^make (?:reproduce|plan) +(\w+)=(\"[^\"]+\"|\S+)", (ROOT / "README.md").read_text(), re.M)
+    assert {name for name, _ in shown} == {"PROFILE", "PAIRS", "METHODS", "SEEDS"}
+    for name, value in shown:
+        value = value.strip('"')
+        assert find_profile(value) if name == "PROFILE" else name == "SEEDS" or chosen_blocks(find_profile("quick"), **{name.lower(): value})
 
 
 def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):

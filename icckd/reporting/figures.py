@@ -69,7 +69,7 @@ def paper_style(draw):
             return draw(*arguments, **options)
     return styled
 
-# %% ../../nbs/reporting/figures.ipynb #ffd5d81c
+# %% ../../nbs/reporting/figures.ipynb #2be74f61
 class Picture:
     "A written picture; a notebook shows it."
 
@@ -87,9 +87,13 @@ def _with_palette(image: Image.Image, colours: list[str]) -> Image.Image:
     "The picture in 256 colours, among them the given ones and their mixtures with white (small text would else lose its colour)."
     kept = [round(255 * (1 - part * (1 - c))) for colour in colours for part in (1.0, 0.75, 0.5, 0.25) for c in matplotlib.colors.to_rgb(colour)]
     rest = image.quantize(256 - len(kept) // 3, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette()
-    palette = Image.new("P", (1, 1))
-    palette.putpalette((kept + rest)[: 3 * 256])
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    palette = np.array((kept + rest)[: 3 * 256], dtype=np.float32).reshape(-1, 3)
+    packed, where = np.unique(np.asarray(image, dtype=np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True)
+    found = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1).astype(np.float32)
+    nearest = ((palette**2).sum(1) - 2 * found @ palette.T).argmin(1).astype(np.uint8)
+    out = Image.fromarray(nearest[where].reshape(image.size[::-1]), mode="P")
+    out.putpalette(palette.astype(np.uint8).tobytes())
+    return out
 
 
 @paper_style
@@ -331,7 +335,7 @@ def distances_view(frame: pd.DataFrame, block: Block) -> Shown:
         line[f"{row['measure']}, against {method_label(row['reference'], block.task)}"] = row["verdict"] if row["n"] else ""
     return Shown(pd.DataFrame(list(lines.values())))
 
-# %% ../../nbs/reporting/figures.ipynb #bfcc0fdb
+# %% ../../nbs/reporting/figures.ipynb #36814f4c
 def correlation_gaps(
     student_logits: np.ndarray,  # (batch, classes)
     teacher_logits: np.ndarray,  # the same
@@ -396,11 +400,11 @@ def _ends(length: int) -> list[int]:
     return [0, length // 2, length - 1]
 
 
-def _not_run(axes, text: str = "not run") -> None:
-    "An empty panel that says so."
+def _not_run(axes, shape: tuple[int, int] = (1, 1)) -> None:
+    "An empty panel of the neighbours' shape that says so."
     axes.set(xticks=[], yticks=[])
-    axes.set_box_aspect(1)
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#8a8a8a")
+    axes.imshow(np.ones(shape), cmap="gray", vmin=0, vmax=1)
+    axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#8a8a8a")
 
 # %% ../../nbs/reporting/figures.ipynb #491e2ea0
 def feature_map(content: dict) -> np.ndarray | None:  # (samples, channels, height, width)
@@ -508,7 +512,7 @@ def plain_palette(classes: int = 256) -> torch.Tensor:  # (classes, 3) uint8
     colours = np.tile(matplotlib.colormaps["tab20"](range(20))[:, :3], (math.ceil(classes / 20), 1))[:classes]
     return torch.from_numpy((colours * 255).round().astype(np.uint8))
 
-# %% ../../nbs/reporting/figures.ipynb #f081263e
+# %% ../../nbs/reporting/figures.ipynb #1393cad5
 @paper_style
 def segmentation_figure(
     pictures: dict | str,  # from `evaluation_pictures`
@@ -531,7 +535,7 @@ def segmentation_figure(
         for i in range(rows):
             grid[i][k].set(xticks=[], yticks=[])
             grid[i][k].spines[:].set_visible(False)
-            grid[i][k].imshow(content[i], interpolation="nearest") if content is not None else _not_run(grid[i][k])
+            grid[i][k].imshow(content[i], interpolation="nearest") if content is not None else _not_run(grid[i][k], shapes[0][1:3])
     if here:
         present = [c for c in np.unique(pictures["labels"]) if c < len(pictures["class_names"])][:14]
         patches = [Patch(facecolor=palette[c].numpy() / 255, edgecolor="#666666", linewidth=0.4, label=pictures["class_names"][c]) for c in present]
@@ -581,7 +585,7 @@ def channel_gap(student: dict, teacher: dict) -> float | None:
         return None
     return float(channel_divergences(student["channels"], teacher["channels"]).mean())
 
-# %% ../../nbs/reporting/figures.ipynb #88758c3d
+# %% ../../nbs/reporting/figures.ipynb #a80fdbba
 def channels_to_show(
     pictures: dict | str,  # from `evaluation_pictures`
     logits: np.ndarray | None,  # (channels, height, width) of the first image, the teacher's
@@ -614,12 +618,12 @@ def channel_figure(
     for row, c in zip(grid, shown):
         row[0].set_ylabel(pictures["class_names"][c] if here else f"class {c}")
         if here:
-            row[0].imshow(np.where((pictures["labels"][0] == c)[..., None], pictures["images"][0], pictures["images"][0] // 32 * 12))
+            row[0].imshow(np.where((pictures["labels"][0] == c)[..., None], pictures["images"][0], pictures["images"][0] // 40 * 8 + 200))
         found = {title: channel_distributions(x[c : c + 1])[0] for title, x in channels.items() if x is not None}
         largest = max([x.max() * x.size for x in found.values()], default=1.0)
         for axes, (title, logits) in zip(row[here:], channels.items()):
             if logits is None:
-                _not_run(axes)
+                _not_run(axes, (height, width))
                 continue
             axes.imshow(found[title] * found[title].size, cmap="magma", vmin=0, vmax=largest, interpolation="nearest")
             if reference is not None and logits is not reference:

@@ -50,7 +50,7 @@ def sources():
         name = path.relative_to(ROOT / "nbs")
         if not any(part[0] in "._" for part in name.parts):
             pages[str(name.with_suffix(".html"))] = path
-    for path in sorted((ROOT / "results").glob("*/reports/*.ipynb")):  # a paper's page is its report as executed for `quick`; other profiles have pages of their own
+    for path in sorted((ROOT / "results").glob("*/reports/[!.]*.ipynb")):  # a paper's page is its report as executed for `quick`; other profiles have pages of their own
         pages[f"papers/{path.stem}.html" if path.parts[-3] == "quick" else f"results/{path.parts[-3]}/{path.stem}.html"] = path
     return pages
 
@@ -112,8 +112,8 @@ def has_math(body):
 
 
 def convert(job):
-    """Writes one page; returns what went wrong, if anything."""
-    page, path = job
+    """Writes one page."""
+    page, path, groups, titles = job
     import nbformat
     from nbconvert import HTMLExporter
 
@@ -121,11 +121,9 @@ def convert(job):
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(nbformat.reads(json.dumps(notebook), 4))
     body = re.sub(r'(href="(?!https?:)[^"#]+)\.ipynb([#"])', r"\1.html\2", body)
-    pages = sources()
-    titles = titles_of(pages)
     target = DOCS / page
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(wrapped(page, titles[page][0], body, grouped(pages), titles, str(path.relative_to(ROOT))), encoding="utf-8")
+    target.write_text(wrapped(page, titles[page][0], body, groups, titles, str(path.relative_to(ROOT))), encoding="utf-8")
 
 
 def processed(path):
@@ -157,10 +155,9 @@ def build():
     DOCS.mkdir()
     pages = sources()
     (DOCS / "style.css").write_text(STYLE + HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight"), encoding="utf-8")
+    titles, groups = titles_of(pages), grouped(pages)
     with get_context("spawn").Pool(2) as pool:
-        pool.map(convert, list(pages.items()), chunksize=4)
-    titles = titles_of(pages)
-    groups = grouped(pages)
+        pool.map(convert, [(page, path, groups, titles) for page, path in pages.items()], chunksize=4)
     body = "<h1>All pages</h1>" + "".join(
         f"<h2>{escape(FOLDERS.get(folder, folder))}</h2><ul>" + "".join(f'<li><a href="{p}">{escape(titles[p][0])}</a>: {inline(titles[p][1])}</li>' for p in inside) + "</ul>"
         for folder, inside in groups.items())
@@ -228,7 +225,7 @@ def check():
                 wrong.append(f"{page}: link to {link}, which is not there")
             elif anchor and there.endswith(".html") and unquote(anchor) not in parsed[there].anchors:
                 wrong.append(f"{page}: link to {link}: no such place on that page")
-    print("\n".join(wrong))
+    print("\n".join(wrong[:40] + ([f"... and {len(wrong) - 40} more"] if len(wrong) > 40 else [])))
     print(f"{len(parsed)} pages, {links} links inside the site: {len(wrong)} wrong")
     sys.exit(bool(wrong))
 

@@ -8,6 +8,8 @@ from small_training import digests, photos, recipe_for, scenes, settled, student
 from icckd.losses.methods import METHODS
 from icckd.training.trainer import fit
 
+pytestmark = pytest.mark.slow  # minutes on one core: `pytest -m slow tests/test_training_matrix.py`
+
 # The twelve pairs of the two papers' CIFAR-100 tables, and whether FSP applies (it needs equal channels; the tables print N/A where it does not).
 PAIRS = {"resnet56 resnet20": True, "resnet110 resnet20": True, "resnet110 resnet32": True, "resnet32x4 resnet8x4": True, "wrn_40_2 wrn_16_2": True,
          "wrn_40_2 wrn_40_1": False, "vgg13 vgg8": True, "vgg13 mobilenetv2": False, "resnet50 mobilenetv2": False, "resnet32x4 shufflenetv1": False,

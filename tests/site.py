@@ -143,7 +143,8 @@ def processed(path):
         cell["source"] = "\n".join(line for line in "".join(cell["source"]).split("\n") if not line.startswith("#|"))
         for private in set(cell) - {"cell_type", "metadata", "source", "outputs", "execution_count", "id", "attachments"}:
             del cell[private]
-    return {"cells": [c for c in cells if c["source"].strip()], "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
+    shown = [c for c in cells if c["source"].strip() and "injected-parameters" not in c["metadata"].get("tags", [])]
+    return {"cells": shown, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
 
 
 def build():

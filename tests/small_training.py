@@ -52,7 +52,7 @@ def settled(name, data):
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = None  # the mean over what was seen
     with torch.no_grad():
-        teacher.train()(next(iter(data.evaluation_batches(4))).images["weak"])
+        teacher.train()(next(iter(data.train_batches(min(8, data.train_size), 0, 0))).images["weak"])
     return teacher.eval()
 
 

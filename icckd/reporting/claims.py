@@ -120,7 +120,16 @@ def control_claims(
     text = lambda pairs: ", ".join(f"{teacher} -> {student}" for teacher, student in pairs)
     return [Claim(f"{find_method(better, 'classification').title} beats {name}, {text(pairs)}", table, better, worse, pairs=pairs, metric=metric) for table, pairs, better, metric in settings]
 
-# %% ../../nbs/reporting/claims.ipynb #4be07a47
+# %% ../../nbs/reporting/claims.ipynb #10af0cdd
+def _initialisation(table: str, method: str, pair: tuple[str, str]) -> dict[str, str]:
+    "What the records of a printed row must have started from, where the table prints it once."
+    rows = _rows(table)
+    if "init" not in rows:
+        return {}
+    found = set(rows.loc[(rows["our_method"] == method) & (rows["our_teacher"] == pair[0]) & (rows["our_student"] == pair[1]), "init"]) - {""}
+    return {"initialisation": found.pop()} if len(found) == 1 else {}
+
+
 def measured_differences(
     results: Results,
     claim: Claim,
@@ -131,16 +140,17 @@ def measured_differences(
         blocks = {m: published_block(claim.table, dataset, *pair, m)[0] for m in (claim.better, claim.worse) if m}
         if None in blocks.values():
             continue
-        values = {m: results.values(block, m, claim.metric) for m, block in blocks.items()}
+        wanted = {m: _initialisation(claim.table, m, pair) for m in blocks}
+        values = {m: results.values(block, m, claim.metric, **wanted[m]) for m, block in blocks.items()}
         other = values[claim.worse] if claim.worse else dict.fromkeys(values[claim.better], claim.above)
         found = {seed: values[claim.better][seed] - other[seed] for seed in sorted(set(values[claim.better]) & set(other))}
         if found:
             by_pair.append(found)
-            names += [name for seed, (name, _) in results.of(blocks[claim.better], claim.better).items() if seed in found]
+            names += [name for seed, (name, _) in results.of(blocks[claim.better], claim.better, **wanted[claim.better]).items() if seed in found]
     seeds = sorted(set.intersection(*map(set, by_pair))) if by_pair else []
     return {seed: mean_sd(found[seed] for found in by_pair)[0] for seed in seeds}, len(by_pair), names
 
-# %% ../../nbs/reporting/claims.ipynb #77390f96
+# %% ../../nbs/reporting/claims.ipynb #60564003
 def claims_table(
     results: Results,
     name: str,  # of the table
@@ -159,7 +169,7 @@ def claims_table(
                      "student": " ".join(dict.fromkeys(s for _, s in claim.pairs)), "method": claim.better, "metric": claim.metric, "published": math.nan,
                      "measured_mean": scores[0], "measured_sd": scores[1], "n": scores[2], "recipe": "", "claim": claim.text, "versus": claim.worse or f"{claim.above:g}",
                      "claimed": claim.by, "by_table": printed, "pairs": f"{pairs} of {len(claim.pairs)}", "difference_mean": mean, "low": low, "high": high, "seeds": n,
-                     "verdict": verdict(differences), "size": "" if math.isnan(low) else "size in the interval" if low <= claimed <= high else "size outside the interval",
+                     "verdict": verdict(differences), "size": "" if math.isnan(low) or math.isnan(claimed) else "size in the interval" if low <= claimed <= high else "size outside the interval",
                      "note": "; ".join(x for x in (conflict, claim.note) if x), "records": " ".join(names)})
     return pd.DataFrame(rows)
 

@@ -236,7 +236,7 @@ def ranking_figure(
             place_labels(axes, list(zip(rows[column], rows["gain"])), [method_label(m, block.task) for m in rows["method"]], [method_colour(m) for m in rows["method"]])
     return figure
 
-# %% ../../nbs/reporting/figures.ipynb #13a1f3ca
+# %% ../../nbs/reporting/figures.ipynb #3b46bd5e
 def recorded_arrays(results: Results, block: Block, method: str) -> dict[int, dict[str, np.ndarray]]:
     "Seed -> arrays of every record of a row that has any."
     found = {seed: arrays(results, name) for seed, (name, r) in results.of(block, method).items() if r["status"] == "ok"}
@@ -301,12 +301,12 @@ def compared(
     words: tuple[str, str] = ("nearer", "farther"),
 ) -> list[dict]:
     "A row a method: mean, spread, n, and whether the number is smaller than the reference's."
-    rows = []
+    rows, say = [], {"holds": words[0], "does not hold": words[1], "descriptive: ahead": f"descriptive: {words[0]}", "descriptive: behind": f"descriptive: {words[1]}"}
     for method, of_method in values.items():
         (mean, sd, n), less = mean_sd(of_method.values()), paired_differences(values.get(reference, {}), of_method) if method != reference else []
         rows.append({"dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": method, "measure": title, "mean": mean, "sd": sd, "n": n,
                      "reference": reference, "less_by": mean_sd(less)[0], "low": interval(less)[0], "high": interval(less)[1], "seeds": len(less),
-                     "verdict": "" if method == reference else verdict(less).replace("ahead", words[0]).replace("behind", words[1]),
+                     "verdict": "" if method == reference else say.get(verdict(less), verdict(less)),
                      "records": " ".join(results.of(block, method)[seed][0] for seed in of_method)})
     return rows
 
@@ -483,7 +483,7 @@ def icc_figure(
             grid[i][left + 1].imshow(icc_matrix(torch.from_numpy(shown))[0].numpy(), cmap="magma_r", vmin=0, vmax=1, interpolation="nearest")
     return figure
 
-# %% ../../nbs/reporting/figures.ipynb #b97f3885
+# %% ../../nbs/reporting/figures.ipynb #cd2919f2
 def evaluation_pictures(
     dataset: str,
     indices: list[int],  # positions in the evaluation split, as recorded: 0, 1, 2, ...
@@ -494,9 +494,9 @@ def evaluation_pictures(
         data = load_dataset(dataset)
         batch = next(iter(data.evaluation_batches(len(indices))))
         if batch.indices.tolist() != list(indices):
-            return f"{dataset}: the recorded samples are not the first ones of this copy"
+            return f"Without input pictures: the recorded samples are not the first ones of this copy of {dataset}."
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        return f"Without input pictures: {error}"
+        return f"Without input pictures: the data set {dataset} is not here or cannot be read ({type(error).__name__})."
     images, labels = batch.images["weak"].float(), batch.labels
     size = next((tuple(found.shape[1:]) for found in (maps or {}).values() if found is not None), None)
     images = images * torch.tensor(data.std)[:, None, None] + torch.tensor(data.mean)[:, None, None]

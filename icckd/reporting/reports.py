@@ -111,7 +111,7 @@ def _readable_notebook(path: Path) -> str:
             for output in cell["outputs"]:
                 if "execution_count" in output:  # the format wants it there
                     output["execution_count"] = None
-    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(notebook, indent=0, sort_keys=True, ensure_ascii=False) + "\n"
 
 # %% ../../nbs/reporting/reports.ipynb #e676b053
 def compare(

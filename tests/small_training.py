@@ -11,7 +11,8 @@ from icckd.core.randomness import global_stream
 from icckd.data.dataset import InMemoryClassification
 from icckd.data.segmentation import InMemorySegmentation
 from icckd.losses.methods import Context, create_criterion
-from icckd.training.recipes import RECIPES, shortened
+from icckd.training.recipe import shortened
+from icckd.training.recipes import RECIPES
 from icckd.training.runs import create_network
 from icckd.training.trainer import fit
 

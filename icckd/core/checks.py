@@ -105,7 +105,7 @@ def check_vectors(
     check_floating(name, x, 2, "(batch, dimensions)")
     check_finite(name, x)
 
-# %% ../../nbs/core/checks.ipynb #f60fe670
+# %% ../../nbs/core/checks.ipynb #32e81a56
 def check_same(
     name_a: str,
     a: torch.Tensor,
@@ -142,10 +142,11 @@ def check_labels(
     if labels.shape[0] != logits.shape[0]:
         raise ValueError(f"{name}: wanted {logits.shape[0]} rows as in the logits, got {describe(labels)}")
     if values_are_checked(labels):
-        valid = labels if ignore_index is None else labels[labels != ignore_index]
-        if valid.numel() and (int(valid.min()) < 0 or int(valid.max()) >= logits.shape[1]):
+        valid = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
+        lowest, highest = (int(x) for x in valid.aminmax()) if valid.numel() else (0, 0)
+        if lowest < 0 or highest >= logits.shape[1]:
             allowed = f"0..{logits.shape[1] - 1}" + ("" if ignore_index is None else f" or {ignore_index}")
-            raise ValueError(f"{name}: wanted values {allowed}, got {int(valid.min())}..{int(valid.max())}")
+            raise ValueError(f"{name}: wanted values {allowed}, got {lowest}..{highest}")
 
 # %% ../../nbs/core/checks.ipynb #16f22a8d
 def check_number(

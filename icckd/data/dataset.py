@@ -56,7 +56,7 @@ class Dataset:
     def __repr__(self) -> str:
         return f"{self.name}: {self.task}, {self.num_classes} classes, {self.train_size} training and {self.evaluation_size} {self.evaluation_split} images"
 
-# %% ../../nbs/data/dataset.ipynb #13adb5ba
+# %% ../../nbs/data/dataset.ipynb #b0ab5764
 def steps_per_epoch(
     count: int,  # training samples
     batch_size: int,
@@ -75,7 +75,7 @@ def steps_per_epoch(
 def epoch_batches(
     count: int, batch_size: int, drop_last: bool, seed: int, epoch: int, start_step: int = 0, part: int = 0, parts: int = 1
 ):
-    "Yields (step, indices) from `start_step` on: rows `part::parts` of each batch of the epoch."
+    "Yields (step, indices) from `start_step` on: rows `part::parts` of each batch of the epoch, as many for each part."
     if not 0 <= part < parts or parts > batch_size:
         raise ValueError(f"part, parts: wanted 0 <= part < parts <= batch_size {batch_size}, got part {part} of {parts}")
     steps = steps_per_epoch(count, batch_size, drop_last, parts)
@@ -83,7 +83,8 @@ def epoch_batches(
         raise ValueError(f"start_step: wanted 0..{steps}, got {start_step}")
     order = torch.randperm(count, generator=generator(seed, "order", epoch))
     for step in range(start_step, steps):
-        yield step, order[step * batch_size : (step + 1) * batch_size][part::parts]
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        yield step, rows[: len(rows) - len(rows) % parts][part::parts]
 
 # %% ../../nbs/data/dataset.ipynb #dd88d6cd
 def limited(

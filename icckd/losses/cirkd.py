@@ -199,25 +199,30 @@ class CIRKDMiniBatch(Criterion):
         loss = cirkd_mini_batch(match_size(student, teacher), teacher, self.temperature, self.pool)
         return {"mini_batch": self.weight_at(step) * loss}
 
-# %% ../../nbs/losses/cirkd.ipynb #496df8b2
+# %% ../../nbs/losses/cirkd.ipynb #f717301b
 class TeacherMemory(nn.Module):
     "Queues of the teacher's pixels and regions by class."
 
     def __init__(self, classes: int, channels: int, lengths: dict[str, int], pixels_per_class: int):
         super().__init__()
         self.lengths, self.pixels_per_class = lengths, pixels_per_class
+        self.memories = tuple(f"{kind}{end}" for kind in lengths for end in ("s", "_pointers"))
         for kind, length in lengths.items():
             queue = F.normalize(torch.randn(classes, length + 1, channels), dim=2)
             queue[:, length] = 0
             self.register_buffer(f"{kind}s", queue)
             self.register_buffer(f"{kind}_pointers", torch.zeros(classes, dtype=torch.long))
 
-    def remember(self, teacher: torch.Tensor, labels: torch.Tensor, generator: torch.Generator | None) -> None:
-        "Writes one batch: (batch, channels, positions) of length 1 and (batch, positions)."
+    def entering(self, teacher: torch.Tensor, labels: torch.Tensor, generator: torch.Generator | None) -> dict[str, torch.Tensor]:
+        "What of (batch, channels, positions), of length 1, and (batch, positions) shall be remembered."
         device = labels.device if generator is None else generator.device
         keys = 1 - torch.rand(labels.shape, generator=generator, device=device).to(labels.device)
-        entering = regions_and_pixels(teacher, labels, len(self.pixels), keys, self.pixels_per_class)
-        for kind, (vectors, real) in zip(("region", "pixel"), entering):
+        (regions, real_regions), (pixels, real_pixels) = regions_and_pixels(teacher, labels, len(self.pixels), keys, self.pixels_per_class)
+        return {"regions": regions, "real_regions": real_regions, "pixels": pixels, "real_pixels": real_pixels}
+
+    def take_in(self, regions: torch.Tensor, real_regions: torch.Tensor, pixels: torch.Tensor, real_pixels: torch.Tensor) -> None:
+        "Writes what is `entering`."
+        for kind, vectors, real in (("region", regions, real_regions), ("pixel", pixels, real_pixels)):
             if self.lengths[kind] < len(vectors) * vectors.shape[2]:
                 raise ValueError(f"{kind}_queue: wanted at least {len(vectors) * vectors.shape[2]} for this batch, got {self.lengths[kind]}")
             enqueue(getattr(self, f"{kind}s"), getattr(self, f"{kind}_pointers"), vectors, real)
@@ -228,7 +233,7 @@ class TeacherMemory(nn.Module):
         places = torch.randperm(self.lengths[kind], generator=generator, device=device)[: number // len(queue) + 1]
         return queue[:, places.to(queue.device)].flatten(0, 1)
 
-# %% ../../nbs/losses/cirkd.ipynb #9e6191a8
+# %% ../../nbs/losses/cirkd.ipynb #88ed0968
 class CIRKDMemory(Criterion):
     "CIRKD's relations of pixels to remembered pixels and regions of the teacher (Yang et al. 2022)."
 
@@ -277,7 +282,8 @@ class CIRKDMemory(Criterion):
             projected = self.projection(at_least_float32(student))
         projected, unit_teacher = (directions(x.flatten(2)) for x in (match_size(projected, teacher), at_least_float32(teacher)))
         if self.training:
-            self.memory.remember(unit_teacher, labels, step.generator)
+            new = self.memory.entering(unit_teacher, labels, step.generator)
+            self.memory.take_in(**new) if step.entries is None else step.entries.append((self.memory, new))
         rows = [x.mT.flatten(0, 1) for x in (projected, unit_teacher)]
         terms = {}
         for kind, weight in self.weights.items():

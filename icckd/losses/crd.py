@@ -153,13 +153,13 @@ class Embedding(nn.Module):
         "(batch, dimensions_in) -> (batch, dimensions), unit rows."
         return F.normalize(self.linear(at_least_float32(x)))
 
-# %% ../../nbs/losses/crd.ipynb #5645a038
+# %% ../../nbs/losses/crd.ipynb #0381f2ed
 class Contrast(nn.Module):
     "Embeddings, memories and normalisers of both networks."
 
     def __init__(self, student_width: int, teacher_width: int, samples: int, dimensions: int = 128, temperature: float = 0.07, momentum: float = 0.5):
         super().__init__()
-        self.temperature, self.momentum = temperature, momentum
+        self.temperature, self.momentum, self.memories = temperature, momentum, ("memory_student", "memory_teacher")
         for name, width in (("student", student_width), ("teacher", teacher_width)):
             setattr(self, f"embed_{name}", Embedding(width, dimensions))
             self.register_buffer(f"memory_{name}", fresh_memory(samples, dimensions))
@@ -175,14 +175,19 @@ class Contrast(nn.Module):
             return crd_loss(scores, log_normaliser, len(memory))
         return differentiated_now(loss, embeddings)
 
-    def forward(self, student_features, teacher_features, indices, candidates) -> torch.Tensor:
-        "Both sides summed; in train mode the memories then take in the batch."
+    def take_in(self, indices: torch.Tensor, student: torch.Tensor, teacher: torch.Tensor) -> None:
+        "Both memories take in a batch of embeddings."
+        update_memory_(self.memory_student, indices, student, self.momentum)
+        update_memory_(self.memory_teacher, indices, teacher, self.momentum)
+
+    def forward(self, student_features, teacher_features, indices, candidates, entries: list | None = None) -> torch.Tensor:
+        "Both sides summed; in train mode the memories then take in the batch, or a part of a batch leaves it in `entries`."
         student, teacher = self.embed_student(student_features), self.embed_teacher(teacher_features.detach())
         loss = self.one_side(student, self.memory_teacher, candidates, self.log_normaliser_student)
         loss = loss + self.one_side(teacher, self.memory_student, candidates, self.log_normaliser_teacher)
         if self.training:
-            update_memory_(self.memory_student, indices, student, self.momentum)
-            update_memory_(self.memory_teacher, indices, teacher, self.momentum)
+            new = {"indices": indices, "student": student.detach(), "teacher": teacher.detach()}
+            self.take_in(**new) if entries is None else entries.append((self, new))
         return loss
 
 # %% ../../nbs/losses/crd.ipynb #e5edbbc6
@@ -198,7 +203,7 @@ def check_positions(
     if values_are_checked(positions) and (int(positions.min()) < 0 or int(positions.max()) >= size):
         raise ValueError(f"{name}: wanted values 0..{size - 1}, got {int(positions.min())}..{int(positions.max())}")
 
-# %% ../../nbs/losses/crd.ipynb #14b87b17
+# %% ../../nbs/losses/crd.ipynb #bfedc35f
 class CRD(Criterion):
     "Contrastive representation distillation with memories, on the pooled vectors."
 
@@ -237,7 +242,7 @@ class CRD(Criterion):
         check_positions("indices", step.indices, len(s), len(self.contrast.memory_student))
         check_positions("labels", step.labels, len(s), len(self.negatives.counts))
         candidates = torch.cat([step.indices[:, None], self.negatives(step.labels, step.generator)], 1)
-        return {"crd": self.weight_at(step) * self.contrast(s, t, step.indices, candidates)}
+        return {"crd": self.weight_at(step) * self.contrast(s, t, step.indices, candidates, step.entries)}
 
 # %% ../../nbs/losses/crd.ipynb #450612cb
 def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:

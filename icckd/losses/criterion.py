@@ -16,7 +16,7 @@ from torch import nn
 from ..core.checks import check_number
 from ..models.layers import Outputs
 
-# %% ../../nbs/losses/criterion.ipynb #efabd840
+# %% ../../nbs/losses/criterion.ipynb #6a5a2d78
 @dataclass
 class Step:
     "What a criterion is given at one training step."
@@ -32,6 +32,7 @@ class Step:
     dataset_labels: torch.Tensor | None = None  # (dataset_size,), for memories that sample by class
     generator: torch.Generator | None = None  # the criterion's own stream of this step
     autocast: Callable = nullcontext  # a context in which heavy adapters may run in the recipe's precision
+    entries: list | None = None  # where a memory leaves (module, tensors) when this is a part of a batch; None: this is all of it
 
 # %% ../../nbs/losses/criterion.ipynb #7ba0c458
 @dataclass

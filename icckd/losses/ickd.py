@@ -23,24 +23,18 @@ def icc_matrix(
     flat = at_least_float32(features).flatten(2)
     return F.normalize(flat @ flat.mT, dim=2, eps=1e-12)
 
-# %% ../../nbs/losses/ickd.ipynb #28243945
-def _row_products(
-    x: torch.Tensor,  # (batch, channels, positions)
-    y: torch.Tensor,  # (batch, channels, other positions)
-) -> torch.Tensor:  # (batch, channels): inner product of row i of x xᵀ with row i of y yᵀ
-    "The inner products of equal rows of two Gram matrices, through the smaller of the two possible products."
-    if 2 * max(x.shape[2], y.shape[2]) <= x.shape[1]:
-        return ((x @ (x.mT @ y)) * y).sum(2)
-    gram = x @ x.mT
-    return (gram * (gram if y is x else y @ y.mT)).sum(2)
-
-
+# %% ../../nbs/losses/ickd.ipynb #a4364c02
 def icc_distance(
     student: torch.Tensor,  # (batch, channels, positions), float32 or float64
     teacher: torch.Tensor,  # (batch, channels, positions of its own)
 ) -> torch.Tensor:  # (batch,): 0 to 4 times the number of channels
     "Squared Frobenius distance between the ICC matrices of student and teacher, sample by sample."
-    cross, of_student, of_teacher = _row_products(student, teacher), _row_products(student, student), _row_products(teacher, teacher)
+    if 3 * max(student.shape[2], teacher.shape[2]) <= student.shape[1]:
+        inner = lambda x, y: ((x @ (x.mT @ y)) * y).sum(2)  # of equal rows of both Gram matrices
+        cross, of_student, of_teacher = inner(student, teacher), inner(student, student), inner(teacher, teacher)
+    else:
+        gram_s, gram_t = student @ student.mT, teacher @ teacher.mT
+        cross, of_student, of_teacher = (gram_s * gram_t).sum(2), gram_s.square().sum(2), gram_t.square().sum(2)
     student_square, teacher_square = of_student.clamp(min=1e-24), of_teacher.clamp(min=1e-24)  # max(length, 1e-12), squared
     rows = of_student / student_square + of_teacher / teacher_square - 2 * cross * student_square.rsqrt() * teacher_square.rsqrt()
     return rows.sum(1)

@@ -69,7 +69,7 @@ def paper_style(draw):
             return draw(*arguments, **options)
     return styled
 
-# %% ../../nbs/reporting/figures.ipynb #2be74f61
+# %% ../../nbs/reporting/figures.ipynb #cf9f7fca
 class Picture:
     "A written picture; a notebook shows it."
 
@@ -99,17 +99,19 @@ def _with_palette(image: Image.Image, colours: list[str]) -> Image.Image:
 @paper_style
 def png_bytes(
     figure: Figure,
-    most: int = 100_000,  # bytes
+    most: int = 100_000,  # bytes wanted
 ) -> bytes:
-    "The figure as a picture of 256 colours without date or software, at the best resolution that fits. Raises ValueError if none does."
+    "The figure as a picture of 256 colours without date or software, at the best resolution that fits, else at the lowest. Raises ValueError above 100 kB."
     colours = sorted({"#ffffff", *(matplotlib.colors.to_hex(text.get_color()) for text in figure.findobj(Text))})[:24]
     for dpi in (160, 145, 130, 115, 100, 90, 80, 70):
         drawn, packed = io.BytesIO(), io.BytesIO()
         figure.savefig(drawn, format="png", dpi=dpi)
         _with_palette(Image.open(drawn).convert("RGB"), colours).save(packed, format="png", optimize=True)
         if packed.tell() <= most:
-            return packed.getvalue()
-    raise ValueError(f"figure: wanted at most {most} bytes, got {packed.tell()} at the lowest resolution")
+            break
+    if packed.tell() > 100_000:
+        raise ValueError(f"figure: wanted at most 100 kB, got {packed.tell()} bytes at the lowest resolution")
+    return packed.getvalue()
 
 
 def save_figure(results: Results, name: str, figure: Figure, most: int = 60_000) -> Picture:
@@ -585,11 +587,11 @@ def channel_gap(student: dict, teacher: dict) -> float | None:
         return None
     return float(channel_divergences(student["channels"], teacher["channels"]).mean())
 
-# %% ../../nbs/reporting/figures.ipynb #a80fdbba
+# %% ../../nbs/reporting/figures.ipynb #40979ccc
 def channels_to_show(
     pictures: dict | str,  # from `evaluation_pictures`
     logits: np.ndarray | None,  # (channels, height, width) of the first image, the teacher's
-    count: int = 4,
+    count: int = 3,
 ) -> list[int]:
     "The recorded classes with most pixels in the first image; without it, those with the largest logit. The first class (often background) comes last."
     if logits is None:

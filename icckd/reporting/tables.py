@@ -236,17 +236,19 @@ def _published_row(results: Results, name: str, row: pd.Series, methods: dict) -
     difference = row["value"] - measured["measured_mean"] if is_published else math.nan
     return measured | printed | {"method": method, "difference": difference, "state": "N/A" if math.isnan(row["value"]) and not measured["n"] else measured["state"]}
 
-# %% ../../nbs/reporting/tables.ipynb #f755cdf6
+# %% ../../nbs/reporting/tables.ipynb #0f3e0f98
 def annotated(
     frame: pd.DataFrame,  # with the columns of a table
-    notes,  # ({column: value, or tuple of values}, text): the text belongs to the rows that have these values
+    notes,  # ({column: value, or tuple of values}, text): the text belongs to the rows that have these values; a third entry True: their printed value cannot be compared
 ) -> pd.DataFrame:
     "The table with a note beside every row that one touches; several are separated by ` | `. Raises ValueError for a note that touches none."
     frame = frame.copy()
-    for where, text in notes:
+    for where, text, *incomparable in notes:
         hit = np.logical_and.reduce([frame[column].isin(value if isinstance(value, tuple) else (value,)) for column, value in where.items()])
         if not hit.any():
             raise ValueError(f"notes: no row of {frame['table'].iloc[0]} has {where}")
+        if any(incomparable):
+            frame["difference"] = frame["difference"].where(~hit)
         frame.loc[hit, "note"] = [f"{old} | {text}" if old else text for old in frame.loc[hit, "note"]]
     return frame
 

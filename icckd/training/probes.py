@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['probe']
 
-# %% ../../nbs/training/probes.ipynb #cb436762
+# %% ../../nbs/training/probes.ipynb #75049f1f
 from contextlib import nullcontext
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from ..models.layers import LayerReader
-from .recipes import Recipe
+from .recipe import Recipe
 
 # %% ../../nbs/training/probes.ipynb #06a72eb1
 @torch.no_grad()

@@ -6,7 +6,7 @@
 __all__ = ['describe_criterion', 'used_modules', 'record_key', 'record_name', 'read_record', 'read_records', 'write_record',
            'versions', 'git_state', 'last_and_best']
 
-# %% ../../nbs/training/records.ipynb #c972d785
+# %% ../../nbs/training/records.ipynb #598c08da
 import io
 import json
 import platform
@@ -22,7 +22,7 @@ from torch import nn
 
 from ..core.files import code_digest, digest_json, write_atomically, write_json
 from ..losses.criterion import Criterion, Sum
-from .recipes import Recipe
+from .recipe import Recipe
 
 # %% ../../nbs/training/records.ipynb #74e2a6ed
 def describe_criterion(criterion: Criterion) -> dict:

@@ -8,7 +8,7 @@ __all__ = ['TEACHER_PARAMETERS', 'PAIR_PARAMETERS', 'SEGMENTATION_DEFAULTS', 'Ru
            'train_teacher', 'load_weights', 'obtain_teacher', 'student_name', 'wanted_key', 'distil_pair',
            'record_state', 'write_manifest']
 
-# %% ../../nbs/training/runs.ipynb #7b24d071
+# %% ../../nbs/training/runs.ipynb #d5ffcdcb
 import fcntl
 import os
 import time
@@ -29,7 +29,8 @@ from ..losses.methods import Context, create_criterion, find_method
 from ..models.create import create_model, network_module
 from .checkpoints import remove_checkpoints
 from .probes import probe
-from .recipes import Recipe, find_recipe, shortened
+from .recipe import Recipe, shortened
+from .recipes import find_recipe
 from .records import describe_criterion, git_state, last_and_best, read_record, record_key, record_name, used_modules, versions, write_record
 from .trainer import evaluate, fit, peak_memory_mib, precision_of
 

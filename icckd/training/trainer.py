@@ -6,7 +6,7 @@
 __all__ = ['Student', 'precision_of', 'precision_context', 'teach', 'train_step', 'prepare', 'evaluate', 'fit',
            'keep_freed_memory', 'peak_memory_mib']
 
-# %% ../../nbs/training/trainer.ipynb #a64770a9
+# %% ../../nbs/training/trainer.ipynb #7d977565
 import copy
 import ctypes
 import resource
@@ -26,9 +26,9 @@ from ..evaluation.meters import make_meter
 from ..losses.criterion import Criterion, Step
 from ..models.layers import LayerReader, Outputs
 from .checkpoints import load_checkpoint, save_checkpoint
-from .recipes import Recipe, check_recipe, learning_rate_at, make_optimizer
+from .recipe import Recipe, check_recipe, learning_rate_at, make_optimizer
 
-# %% ../../nbs/training/trainer.ipynb #402c0a55
+# %% ../../nbs/training/trainer.ipynb #d47c77b6
 @dataclass
 class Student:
     "A student in training: its network, its criterion and what has accumulated so far."
@@ -50,11 +50,10 @@ class Student:
     term_sums: dict = field(default_factory=dict)  # since the epoch began
     first_bad: dict = field(default_factory=dict)  # term -> step at which it was first non-finite (-1: never)
     details: dict = field(default_factory=dict)  # of the last evaluation, e.g. IoU per class
-    memories: list = field(default_factory=list)  # the criterion's buffers by part, where one process has several parts
 
     def state(self) -> dict:
         "All that a checkpoint needs of this student."
-        names = ("history", "failure", "seconds", "saved_mib", "prepared", "term_sums", "first_bad", "details", "memories")
+        names = ("history", "failure", "seconds", "saved_mib", "prepared", "term_sums", "first_bad", "details")
         modules = {n: getattr(self, n) for n in ("network", "criterion", "optimizer", "own_optimizer", "private_teacher")}
         return {n: getattr(self, n) for n in names} | {n: None if m is None else m.state_dict() for n, m in modules.items()}
 
@@ -96,7 +95,7 @@ def _build(student: Student, run: "_Pass", step: Step) -> None:
     student.optimizer = make_optimizer(run.recipe, _parameter_groups(student, run.recipe))
     student.own_optimizer = student.criterion.make_own_optimizer()
 
-# %% ../../nbs/training/trainer.ipynb #d162f371
+# %% ../../nbs/training/trainer.ipynb #05c14615
 def _frozen(network: nn.Module, recipe: Recipe, device) -> nn.Module:
     "The teacher as every step sees it: on the device, in eval mode, without gradients."
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -121,7 +120,7 @@ class _Pass:
     def __init__(self, dataset, recipe, teacher, students, seed, device, batch_parts, accelerator):
         self.dataset, self.recipe, self.seed, self.device = dataset, recipe, seed, torch.device(device)
         self.parts, self.accelerator = batch_parts, accelerator
-        self.steps_per_epoch = dataset.steps_per_epoch(recipe.batch_size)
+        self.steps_per_epoch = dataset.steps_per_epoch(recipe.batch_size, batch_parts)
         if self.steps_per_epoch < 1:
             raise ValueError(f"batch_size: wanted at most the {dataset.train_size} training samples, got {recipe.batch_size}")
         self.teacher = None if teacher is None else _frozen(teacher, recipe, self.device)
@@ -137,7 +136,7 @@ class _Pass:
         "The parts of each batch that this process computes: all of them, or its own among several processes."
         return range(self.parts) if self.accelerator is None else [self.accelerator.process_index]
 
-# %% ../../nbs/training/trainer.ipynb #ea9c110d
+# %% ../../nbs/training/trainer.ipynb #8e687e5f
 def teach(run: _Pass, images: dict) -> dict[str, Outputs]:
     "The teacher's outputs for each view; nothing without a teacher."
     if run.teacher_reader is None:
@@ -159,7 +158,7 @@ def _forward(run: _Pass, student: Student, batch, taught: dict, epoch: int, step
         if student.private_teacher is not None:
             taught = _private_teach(run, student, batch.images)
     return Step(seen, taught, batch.labels, batch.indices, epoch, run.recipe.epochs, step, run.dataset.train_size, run.dataset.train_labels,
-                generator(run.seed, "criterion", epoch, step, part, device=run.device), run.autocast)
+                generator(run.seed, "criterion", epoch, step, part, device=run.device), run.autocast, None if run.parts == 1 else [])
 
 
 def _summed(terms: dict, loss_name: str) -> torch.Tensor:
@@ -171,17 +170,23 @@ def _summed(terms: dict, loss_name: str) -> torch.Tensor:
             raise ValueError(f"{loss_name} term {name!r}: wanted a scalar, got shape {tuple(value.shape)}")
     return torch.stack([value.float() if value.dtype != torch.float64 else value for value in terms.values()]).sum()
 
-# %% ../../nbs/training/trainer.ipynb #194e5981
+# %% ../../nbs/training/trainer.ipynb #6ffb2c94
 class _Stopped(Exception):
     "A student's loss or gradient is not finite."
 
 
-def _note_terms(student: Student, terms: dict, total_step: int) -> None:
-    "Adds the terms to the epoch's sums and marks, on the device, the first step at which each was not finite."
+def _note_terms(student: Student, terms: dict, sums: dict, total_step: int) -> None:
+    "Adds the terms to the step's sums and marks, on the device, the first step at which each was not finite."
     for name, value in terms.items():
         value = value.detach()
-        student.term_sums[name] = student.term_sums.get(name, 0.0) + value
+        sums[name] = sums[name] + value if name in sums else value
         _mark(student, name, torch.isfinite(value), total_step)
+
+
+def _add_to_epoch(student: Student, sums: dict) -> None:
+    "Adds a step's terms to the epoch's."
+    for name, value in sums.items():
+        student.term_sums[name] = student.term_sums.get(name, 0.0) + value
 
 
 def _mark(student: Student, name: str, finite: torch.Tensor, total_step: int) -> None:
@@ -200,29 +205,33 @@ def _stop_if_bad(student: Student) -> None:
         name = min(bad, key=lambda n: (bad[n], n == "gradient"))
         raise _Stopped(name, bad[name])
 
-# %% ../../nbs/training/trainer.ipynb #25858e58
-def _backward(run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int) -> list[Step]:
-    "Forward and backward over this process's parts of the batch; gradients are those of the mean over all parts."
-    given, buffers = [], _buffers_of_parts(run, student)
+# %% ../../nbs/training/trainer.ipynb #8d41b80d
+def _backward(run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int) -> tuple[list[Step], dict]:
+    "Forward and backward over this process's parts of the batch; gradients are those of the mean over all parts. Returns what was given and the terms' sums."
+    given, sums, buffers = [], {}, _buffers_of_parts(run, student)
     for part, batch, outputs in zip(run.my_parts, batches, taught):
         with buffers(part):
             given.append(_forward(run, student, batch, outputs, epoch, step, part))
             terms = student.criterion(given[-1])
             loss = _summed(terms, f"student {student.name!r}") / run.parts
-            _note_terms(student, terms, step)
+            _note_terms(student, terms, sums, step)
             loss.backward()
-    return given
+    if run.device.type == "cpu":  # free here; on a GPU the marks are read at the end of the epoch
+        _stop_if_bad(student)
+    return given, sums
 
 
 def train_step(run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int) -> None:
     "One update of one student. `batches` and `taught` hold this process's parts of the global batch."
     student.optimizer.zero_grad(set_to_none=True)
-    given = _agreed(run, lambda: _backward(run, student, batches, taught, epoch, step))
+    given, sums = _agreed(run, lambda: _backward(run, student, batches, taught, epoch, step))
     trained = [p for group in student.optimizer.param_groups for p in group["params"] if p.grad is not None]
-    _mean_over_processes(run, student, [p.grad for p in trained])
+    _sum_over_processes(run, student, [p.grad for p in trained], sums)
+    _add_to_epoch(student, sums)
     _mark(student, "gradient", torch.isfinite(torch.nn.utils.get_total_norm([p.grad for p in trained])), step)
-    if run.device.type == "cpu":  # free here; on a GPU the marks are read at the end of the epoch
+    if run.device.type == "cpu":
         _stop_if_bad(student)
+    _take_in(run, given)
     _set_rate(run, student, step)
     student.optimizer.step()
     if student.own_optimizer is not None:
@@ -239,31 +248,38 @@ def _set_rate(run: _Pass, student: Student, step: int) -> None:
 def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> None:
     "The criterion's own update (a critic), on outputs without gradient."
     student.own_optimizer.zero_grad(set_to_none=True)
-    for one in given:
-        one.student = {view: outputs.detach() for view, outputs in one.student.items()}
-        terms = student.criterion.own_loss(one)
-        _note_terms(student, {f"own {name}": value for name, value in terms.items()}, step)
-        (_summed(terms, f"student {student.name!r}, own loss") / run.parts).backward()
-    _mean_over_processes(run, student, [p.grad for p in student.criterion.own_parameters() if p.grad is not None], buffers=False)
+    sums, buffers = {}, _buffers_of_parts(run, student)
+    def backward():
+        for part, one in zip(run.my_parts, given):
+            one.student = {view: outputs.detach() for view, outputs in one.student.items()}
+            with buffers(part):
+                terms = student.criterion.own_loss(one)
+                _note_terms(student, {f"own {name}": value for name, value in terms.items()}, sums, step)
+                (_summed(terms, f"student {student.name!r}, own loss") / run.parts).backward()
+    _agreed(run, backward)
+    _sum_over_processes(run, student, [p.grad for p in student.criterion.own_parameters() if p.grad is not None], sums)
+    _add_to_epoch(student, sums)
     student.own_optimizer.step()
 
-# %% ../../nbs/training/trainer.ipynb #95662819
+# %% ../../nbs/training/trainer.ipynb #e55352c7
+def _running_statistics(student: Student) -> list:
+    "Buffers of network and criterion but for memories, which take in the whole batch."
+    memories = {id(getattr(module, name)) for module in student.criterion.modules() for name in getattr(module, "memories", ())}
+    return [b for b in [*student.network.buffers(), *student.criterion.buffers()] if id(b) not in memories]
+
+
 class _PartBuffers:
-    "While inside, the student has the buffers of one part; several parts in one process take turns."
+    "Every part in turn starts from the same running statistics; afterwards they are the parts' mean."
 
     def __init__(self, run: _Pass, student: Student):
-        self.parts, self.criterion, self.memories = run.parts, dict(student.criterion.named_buffers()), student.memories
-        self.buffers = list(student.network.buffers())
+        self.parts, self.buffers = run.parts, _running_statistics(student)
         self.start, self.sums = [b.clone() for b in self.buffers], [torch.zeros_like(b) for b in self.buffers]
-        for part in range(len(self.memories), self.parts):
-            self.memories.append({name: b.clone() for name, b in self.criterion.items()})
 
     @contextmanager
     def __call__(self, part: int):
-        for now, then in [*zip(self.buffers, self.start), *((b, self.memories[part][name]) for name, b in self.criterion.items())]:
+        for now, then in zip(self.buffers, self.start):
             now.copy_(then)
         yield
-        self.memories[part] = {name: b.clone() for name, b in self.criterion.items()}
         for total, b in zip(self.sums, self.buffers):
             total.add_(b)
         if part == self.parts - 1:
@@ -285,22 +301,42 @@ def _agreed(run: _Pass, action):
         result = action()
     except Exception as caught:
         error = caught
-    failed = run.accelerator.reduce(torch.tensor(float(error is not None), device=run.device), "sum")
-    if error is not None:
-        raise error
-    if float(failed) > 0:
-        raise RuntimeError("this student failed in another process")
-    return result
+    if float(run.accelerator.reduce(torch.tensor(float(error is not None), device=run.device), "sum")) == 0:
+        return result
+    found = [None] * run.parts
+    stopped = isinstance(error, _Stopped)
+    torch.distributed.all_gather_object(found, error and (stopped, error.args if stopped else f"{type(error).__name__}: {error}"))
+    stopped, what = next(one for one in found if one is not None)
+    raise _Stopped(*what) if stopped else error or RuntimeError(f"in another process: {what}")
 
 
-def _mean_over_processes(run: _Pass, student: Student, gradients: list, buffers: bool = True) -> None:
-    "Sums gradients over processes (each holds its share of the mean) and averages the running statistics."
-    if run.accelerator is None or run.accelerator.num_processes == 1:
+def _sum_over_processes(run: _Pass, student: Student, gradients: list, sums: dict) -> None:
+    "Sums gradients (each process holds its share of the mean) and terms over the processes and averages the running statistics, in one exchange."
+    if run.accelerator is None:
         return
-    for gradient in gradients:
-        gradient.copy_(run.accelerator.reduce(gradient, "sum"))
-    for buffer in [b for b in student.network.buffers() if b.is_floating_point()] if buffers else []:
-        buffer.copy_(run.accelerator.reduce(buffer, "sum") / run.parts)
+    averaged = [b for b in _running_statistics(student) if b.is_floating_point()]
+    every = [*gradients, *averaged, *sums.values()]
+    flat = run.accelerator.reduce(torch.cat([x.reshape(-1).float() for x in every]), "sum").split([x.numel() for x in every])
+    totals = [total.view(x.shape) for x, total in zip(every, flat)]
+    for x, total in zip(gradients, totals):
+        x.copy_(total)
+    for x, total in zip(averaged, totals[len(gradients):]):
+        x.copy_(total / run.parts)
+    sums.update(zip(sums, totals[len(gradients) + len(averaged):]))
+
+
+def _take_in(run: _Pass, given: list[Step]) -> None:
+    "After a step in parts, every memory takes in all of them in the order of the parts, alike in every process."
+    if run.parts == 1:
+        return
+    for k, (memory, mine) in enumerate(given[0].entries):
+        if run.accelerator is None:
+            parts = [one.entries[k][1] for one in given]
+        else:
+            gathered = [run.accelerator.gather(x.contiguous()[None]) for x in mine.values()]
+            parts = [dict(zip(mine, part)) for part in zip(*gathered)]
+        for part in parts:
+            memory.take_in(**part)
 
 # %% ../../nbs/training/trainer.ipynb #726daae9
 def _guarded(run: _Pass, student: Student, epoch: int, step: int, action) -> None:
@@ -555,7 +591,7 @@ def _close_students(run: _Pass) -> None:
         if reader is not None:
             reader.close()
 
-# %% ../../nbs/training/trainer.ipynb #d2ed5b7a
+# %% ../../nbs/training/trainer.ipynb #f938c0bd
 def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
     "Loads the newest checkpoint, or runs the stages before distillation. Returns (epoch, step) to go on from."
     state = None if folder is None else _common_checkpoint(run, folder)
@@ -575,7 +611,7 @@ def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
 
 
 def _own_folder(run: _Pass, folder):
-    "Each process has its own checkpoints, since its criteria may have memories of their own."
+    "Each process has its own checkpoints, so that none waits for another's disk."
     return folder if run.accelerator is None else Path(folder) / f"process-{run.accelerator.process_index}"
 
 
@@ -584,7 +620,7 @@ def _common_checkpoint(run: _Pass, folder):
     state = load_checkpoint(_own_folder(run, folder))
     if run.accelerator is None:
         return state
-    position = -1 if state is None else state["epoch"] * run.steps_per_epoch + state["step"]
+    position = -1 if state is None or not state["complete"] else state["epoch"] * run.steps_per_epoch + state["step"]
     everyone = run.accelerator.gather(torch.tensor([position], device=run.device))
     common = int(everyone.min())
     if common < 0:
@@ -605,9 +641,9 @@ def _end_epoch(run: _Pass, epoch: int, evaluate_every: int, report) -> None:
     "Reads the epoch's means, evaluates, and writes the history entry of every student."
     _read_clocks()
     for student in _active(run.students):
-        _guarded(run, student, epoch, (epoch + 1) * run.steps_per_epoch - 1, lambda: _stop_if_bad(student))
+        _guarded(run, student, epoch, (epoch + 1) * run.steps_per_epoch - 1, lambda: _agreed(run, lambda: _stop_if_bad(student)))
     for student in _active(run.students):
-        means = {name: float(total) / (run.steps_per_epoch * len(run.my_parts)) for name, total in student.term_sums.items()}
+        means = {name: float(total) / (run.steps_per_epoch * run.parts) for name, total in student.term_sums.items()}
         entry = {"epoch": epoch + 1, "learning_rate": student.optimizer.param_groups[0]["lr"], "terms": means}
         student.term_sums = {}
         if (epoch + 1) % evaluate_every == 0 or epoch + 1 == run.recipe.epochs:

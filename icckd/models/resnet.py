@@ -6,12 +6,13 @@
 __all__ = ['resnet8', 'resnet14', 'resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110', 'resnet8x4', 'resnet32x4',
            'BasicBlock', 'ResNet']
 
-# %% ../../nbs/models/resnet.ipynb #cbbe1e02
+# %% ../../nbs/models/resnet.ipynb #e0620930
 from functools import partial
 
 import torch
 from torch import nn
 
+from ..core.checks import check_number
 from .blocks import check_images, convolution, initialise_fan_out, publish_stages, shortcut
 
 # %% ../../nbs/models/resnet.ipynb #4b66c3e7
@@ -36,17 +37,20 @@ class BasicBlock(nn.Module):
 def _stage(blocks: int, channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(channels_in, channels_out, stride), *[BasicBlock(channels_out, channels_out) for _ in range(blocks - 1)])
 
-# %% ../../nbs/models/resnet.ipynb #067b85cd
+# %% ../../nbs/models/resnet.ipynb #11c411da
 class ResNet(nn.Module):
-    "A CIFAR ResNet with basic blocks. Raises ValueError for a depth that is not 6 n + 2."
+    "A CIFAR ResNet with basic blocks. Raises ValueError for a depth that is not 6 n + 2, or a width that is not above 0."
 
     def __init__(
         self,
         depth: int,  # 6 n + 2: n blocks a stage
         channels: tuple[int, int, int, int],  # of the stem and of the three stages
         num_classes: int,
+        width: float = 1.0,  # multiplies all channels
     ):
         super().__init__()
+        check_number("width", width, above=0)
+        channels = tuple(max(1, round(width * c)) for c in channels)
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"depth: wanted 6 n + 2 (8, 14, 20, ...), got {depth}")
         blocks = depth // 6

@@ -44,14 +44,14 @@ def directions(
     length = torch.linalg.vector_norm(difference, dim=2, keepdim=True)
     return difference.div_(length.clamp(min=1e-12)), length
 
-# %% ../../nbs/losses/rkd.ipynb #8b81dc71
+# %% ../../nbs/losses/rkd.ipynb #e6e2c39d
 class AngleLoss(torch.autograd.Function):
     "The sum over all triples; the gradient is made together with the value, a chunk of anchors at a time."
 
     @staticmethod
     def forward(ctx, student, teacher):
         batch, total, gradient = len(student), student.new_zeros(()), torch.zeros_like(student)
-        chunk = max(1, batch**2 // max(student.shape[1], teacher.shape[1]))
+        chunk = max(16, batch**2 // (6 * max(student.shape[1], teacher.shape[1], batch)))  # six arrays of a chunk live at a time
         for anchors in (slice(i, i + chunk) for i in range(0, batch, chunk)):
             e, _ = directions(teacher, anchors)
             angles = e @ e.mT

@@ -60,16 +60,15 @@ class Profile:
     seeds: tuple[int, ...]
     threads: int = 1
 
-# %% ../../nbs/reporting/plan.ipynb #0bd24238
-_QUICK_CLASSIFICATION = Block("classification", "digits100", "resnet20", "resnet8",
-    ("none", "kd", "fitnet", "at", "sp", "vid", "rkd", "pkt", "crd", "dkd", "dist", "ickd_c", "ickd_c+kd", "mlld.weak_view"), "quick_classification", "quick_classification",
-    options={"teacher_epochs": 12})
+# %% ../../nbs/reporting/plan.ipynb #6780e353
+_QUICK_CLASSIFICATION = Block("classification", "digits100", "resnet20", "resnet8@0.5",
+    ("none", "kd", "fitnet", "at", "sp", "vid", "rkd", "pkt", "crd", "dkd", "dist", "ickd_c", "ickd_c+kd", "mlld.weak_view"), "quick_classification", "quick_classification")
 _QUICK_SEGMENTATION = Block("segmentation", "digit_scenes", "pspnet_r18@0.5", "pspnet_r18@0.25",
     ("none", "pixelwise", "at", "pairwise", "ifvd.alone", "cwd", "cwd.features", "ickd_s"), "quick_segmentation", "quick_segmentation", options={"teacher_epochs": 8})
 _SMOKE = {"train_limit": 64, "teacher_epochs": 1, "epochs": 1, "batch_size": 16}
 _SHORT_CLASSIFICATION = Block("classification", "cifar100", "resnet20", "resnet8", ("none", "kd", "ickd_c+kd", "mlld"), "short_classification", "short_classification")
 _SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation",
-    options={"teacher_epochs": 8, "epochs": 8, "evaluate_every": 4})
+    options={"evaluate_every": 4})
 
 # %% ../../nbs/reporting/plan.ipynb #84826e63
 _CIFAR_GPU = {"gpu": 1, "mem_mb": 16000, "runtime": 2880}

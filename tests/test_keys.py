@@ -65,3 +65,9 @@ def test_prose_changes_nothing(library, module):
 def test_reports_and_the_method_table_change_no_code_digest(library):
     assert changed_by(library, "reporting/tables.py", lambda s: s + "\nextra = 1\n") == set()
     assert changed_by(library, "losses/methods.py", lambda s: s + "\nextra = 1\n") == set()
+
+
+def test_the_table_of_recipes_is_no_part_of_the_code(library):
+    """A record's key holds the values of its own recipe; other recipes are not its business."""
+    assert changed_by(library, "training/recipes.py", lambda s: s + "\nextra = 1\n") == set()
+    assert changed_by(library, "training/recipe.py", lambda s: s + "\nextra = 1\n") == {"none", "kd", "at", "ickd_c+kd"}

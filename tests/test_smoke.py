@@ -137,7 +137,6 @@ def refused(tmp_path_factory):
         return dict(zip(BAD, pool.map(run, BAD)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_parameter_ends_with_one_sentence_and_no_record(refused, case):
     done, folder = refused[case]
@@ -149,7 +148,6 @@ def test_a_bad_parameter_ends_with_one_sentence_and_no_record(refused, case):
     assert len(shown) == 1 and len(shown[0]["traceback"]) == 1 and "\n" not in shown[0]["traceback"][0], "one sentence, without a traceback"
 
 
-@pytest.mark.slow
 def test_a_pair_works_alone_as_the_readme_shows(tmp_path):
     line = next(x for x in (ROOT / "README.md").read_text().splitlines() if x.strip().startswith("papermill nbs/run/classification_pair.ipynb"))
     shown = {name: quoted or plain for name, quoted, plain in re.findall(r'-[pr] (\w+) (?:"([^"]*)"|(\S+))', line)}
@@ -160,7 +158,6 @@ def test_a_pair_works_alone_as_the_readme_shows(tmp_path):
     assert {r["method"] for r in records} == {"teacher", *shown["methods"].split()} and all(r["status"] == "ok" for r in records)
 
 
-@pytest.mark.slow
 def test_commands_of_the_readme_name_what_exists():
     from icckd.reporting.plan import chosen_blocks, find_profile
 
@@ -171,7 +168,6 @@ def test_commands_of_the_readme_name_what_exists():
         assert find_profile(value) if name == "PROFILE" else name == "SEEDS" or chosen_blocks(find_profile("quick"), **{name.lower(): value})
 
 
-@pytest.mark.slow
 def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
     tree = write_tree(tmp_path / "squares")
     (tmp_path / "my_networks.py").write_text(
@@ -187,10 +183,9 @@ def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
     second = run("second.ipynb")
     assert second.returncode == 0 and stamps(tmp_path / "own/records") == records
     text = "".join("".join(o.get("text", "")) for c in json.loads((tmp_path / "second.ipynb").read_text())["cells"] for o in c.get("outputs", []))
-    assert "to train: none" in text
+    assert "to train: nothing" in text
 
 
-@pytest.mark.slow
 def test_parameters_cell_of_own_pair_is_the_checked_list():
     from icckd.training.own import OWN_PARAMETERS
 

@@ -55,7 +55,7 @@ def near_matches(
     near = [spelled[k] for k in get_close_matches(str(name).lower(), spelled, n=3, cutoff=0.6)]
     return f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}"
 
-# %% ../../nbs/core/checks.ipynb #990a7dd1
+# %% ../../nbs/core/checks.ipynb #1a041cd9
 def check_finite(
     name: str,
     x: torch.Tensor,  # any shape
@@ -76,7 +76,7 @@ def check_floating(name: str, x, ndim, meaning: str) -> None:
     if 0 in x.shape:
         raise ValueError(f"{name}: wanted no empty dimension in {meaning}, got {describe(x)}")
 
-
+# %% ../../nbs/core/checks.ipynb #e4d46ca9
 def check_logits(
     name: str,
     x: torch.Tensor,  # (batch, classes)
@@ -96,7 +96,7 @@ def check_features(
     check_floating(name, x, 4, "(batch, channels, height, width)")
     check_finite(name, x)
 
-
+# %% ../../nbs/core/checks.ipynb #1f30212a
 def check_vectors(
     name: str,
     x: torch.Tensor,  # (batch, dimensions)
@@ -105,7 +105,7 @@ def check_vectors(
     check_floating(name, x, 2, "(batch, dimensions)")
     check_finite(name, x)
 
-# %% ../../nbs/core/checks.ipynb #32e81a56
+# %% ../../nbs/core/checks.ipynb #a4d3dfdd
 def check_same(
     name_a: str,
     a: torch.Tensor,
@@ -129,7 +129,7 @@ def check_batch(
     if x.shape[0] < least:
         raise ValueError(f"{name}: wanted a batch of at least {least} ({why}), got {describe(x)}")
 
-
+# %% ../../nbs/core/checks.ipynb #a8c131e3
 def check_labels(
     name: str,
     labels: torch.Tensor,  # (batch,) class indices; (batch, height, width) for maps

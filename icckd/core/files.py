@@ -45,7 +45,7 @@ def write_json(path: str | Path, content) -> Path:
     "Writes JSON atomically, keys in order of insertion, NaN refused (JSON has none)."
     return write_atomically(path, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
-# %% ../../nbs/core/files.ipynb #d2159ba4
+# %% ../../nbs/core/files.ipynb #d2dc98b2
 def digest_bytes(*parts: bytes) -> str:
     "First 16 hexadecimal digits of the SHA-256 of the parts, each preceded by its length."
     total = hashlib.sha256()
@@ -61,7 +61,7 @@ def digest_json(
     "Digest of a JSON-able value, independent of the order of keys."
     return digest_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
 
-
+# %% ../../nbs/core/files.ipynb #5dceab3f
 def digest_tensors(
     tensors: dict,  # name -> tensor or array, e.g. a state_dict
 ) -> str:
@@ -79,7 +79,7 @@ def digest_file(path: str | Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
-# %% ../../nbs/core/files.ipynb #a3fe4115
+# %% ../../nbs/core/files.ipynb #23f52833
 def _syntax(
     source: str,  # Python source
 ) -> str:  # the tree as text
@@ -96,7 +96,7 @@ def _syntax(
     tree.body = [n for n in tree.body if not ignored(n)]
     return ast.dump(tree)
 
-
+# %% ../../nbs/core/files.ipynb #91c2c474
 def _module_file(name: str) -> Path | None:
     "File of an importable module, without importing it; None for a package without code of its own or an unknown name."
     module = sys.modules.get(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .files import SegmentationFiles, check_folder, check_pairs, colour_map, label_table
 
-# %% ../../nbs/data/ade20k.ipynb #2cb0b682
+# %% ../../nbs/data/ade20k.ipynb #44b836ec
 CLASSES = """wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door, table, mountain, plant,
 curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing,
 cushion, base, box, column, signboard, chest of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case,
@@ -31,7 +31,7 @@ def listed(folder: Path, split: str) -> list[tuple[str, str]]:
     pairs = [(f"images/{split}/{name}.jpg", f"annotations/{split}/{name}.png") for name in names]
     return check_pairs("ade20k", folder, pairs, str(folder / "images" / split))
 
-
+# %% ../../nbs/data/ade20k.ipynb #6ed20a15
 class Ade20k(SegmentationFiles):
     "ADE20K, 150 classes."
 

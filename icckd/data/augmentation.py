@@ -65,7 +65,7 @@ def _is(operations: torch.Tensor, name: str, dims: int = 0) -> torch.Tensor:
     "Which samples get this operation, with so many dimensions of size 1 behind."
     return (operations == NAMES.index(name)).view(-1, *[1] * dims)
 
-# %% ../../nbs/data/augmentation.ipynb #34ad984b
+# %% ../../nbs/data/augmentation.ipynb #b4ab1ecc
 def _matrices(operations: torch.Tensor, magnitudes: torch.Tensor, height: int, width: int) -> torch.Tensor:
     "The matrix A of each sample, (batch, 2, 3): identity where the operation is none of the five."
     zero = torch.zeros_like(magnitudes)
@@ -79,7 +79,7 @@ def _matrices(operations: torch.Tensor, magnitudes: torch.Tensor, height: int, w
     f = turn_y + pick("translate_y", magnitudes * height)
     return torch.stack([a, b, c, d, e, f], 1).view(-1, 2, 3)
 
-
+# %% ../../nbs/data/augmentation.ipynb #deb02108
 def geometry(
     pixels: torch.Tensor,  # (batch, height, width, colours) uint8
     operations: torch.Tensor,  # (batch,) positions in NAMES
@@ -98,7 +98,7 @@ def geometry(
     moved = pixels.reshape(-1, colours).index_select(0, source.view(-1)).view_as(pixels)
     return moved.mul_(inside[..., None])
 
-# %% ../../nbs/data/augmentation.ipynb #20179093
+# %% ../../nbs/data/augmentation.ipynb #63893ee9
 def _histograms(pixels: torch.Tensor) -> torch.Tensor:
     "Number of pixels of each value, (batch, colours, 256)."
     count, height, width, colours = pixels.shape
@@ -107,7 +107,7 @@ def _histograms(pixels: torch.Tensor) -> torch.Tensor:
     ones = torch.ones_like(cells, dtype=torch.int32)
     return torch.zeros(count * colours * 256, dtype=torch.int32, device=pixels.device).scatter_add_(0, cells, ones).view(count, colours, 256)
 
-
+# %% ../../nbs/data/augmentation.ipynb #a49db1da
 def _tables(histograms: torch.Tensor, operations: torch.Tensor, magnitudes: torch.Tensor) -> torch.Tensor:
     "The new value of each old one, (batch, colours, 256) uint8."
     value = torch.arange(256, device=histograms.device)
@@ -161,7 +161,7 @@ def blend(pixels: torch.Tensor, operations: torch.Tensor, magnitudes: torch.Tens
     strength = torch.where(touched, magnitudes.float().view(-1, 1, 1, 1), 1.0)
     return (dull + strength * (pixels.int() - dull)).to(torch.uint8)
 
-# %% ../../nbs/data/augmentation.ipynb #b5c49023
+# %% ../../nbs/data/augmentation.ipynb #f32880e1
 FAMILIES = {"geometry": geometry, "lookup": lookup, "blend": blend}
 _family = torch.tensor([["geometry", "lookup", "blend", "none"].index(family) for _, family in OPERATIONS.values()])
 _range = torch.tensor([span for span, _ in OPERATIONS.values()], dtype=torch.float64)
@@ -175,7 +175,7 @@ def magnitudes_of(
     low, high = _range[operations].unbind(-1)
     return low + (high - low) * uniform.double()
 
-
+# %% ../../nbs/data/augmentation.ipynb #44ffee2c
 def rand_augment(
     pixels: torch.Tensor,  # (batch, height, width, 3) uint8, on any device
     operations: torch.Tensor,  # (batch, stages) positions in NAMES, on the host

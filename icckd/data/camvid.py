@@ -24,7 +24,7 @@ PALETTE = [
 ]  # fmt: skip
 MEAN, STD = (0.4119, 0.4254, 0.4325), (0.3069, 0.3113, 0.3070)  # of the training images
 
-# %% ../../nbs/data/camvid.ipynb #e6ee7fee
+# %% ../../nbs/data/camvid.ipynb #5ab4badc
 def pairs(
     folder: Path,  # the folder camvid/
     split: str,  # "train", "val" or "test"
@@ -49,7 +49,7 @@ def pairs(
         raise ValueError(f"camvid: {lists} names no image")
     return found
 
-
+# %% ../../nbs/data/camvid.ipynb #456c2ab5
 @lru_cache(maxsize=4)
 def read_split(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     "Images (n, height, width, 3) and label maps (n, height, width) of a split, uint8. Raises ValueError or FileNotFoundError that names the file."

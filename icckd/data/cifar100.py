@@ -14,7 +14,7 @@ from torchvision.datasets import CIFAR100
 
 from .dataset import InMemoryClassification
 
-# %% ../../nbs/data/cifar100.ipynb #93577841
+# %% ../../nbs/data/cifar100.ipynb #36e676f4
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 
 
@@ -37,7 +37,7 @@ def read(
     tensors = [torch.from_numpy(x) for split in (train, test) for x in (split.data, torch.tensor(split.targets).numpy())]
     return *tensors, train.classes
 
-
+# %% ../../nbs/data/cifar100.ipynb #e4fd29a5
 class Cifar100(InMemoryClassification):
     "CIFAR-100."
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .files import SegmentationFiles, check_folder, check_pairs, label_table
 
-# %% ../../nbs/data/cityscapes.ipynb #a8f24f68
+# %% ../../nbs/data/cityscapes.ipynb #f41ca449
 CLASSES = {  # name: (label id in the files, colour)
     "road": (7, (128, 64, 128)),
     "sidewalk": (8, (244, 35, 232)),
@@ -35,7 +35,7 @@ CLASSES = {  # name: (label id in the files, colour)
 TRAIN_IDS = {label_id: position for position, (label_id, _) in enumerate(CLASSES.values())}
 ADVICE = "unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there"
 
-
+# %% ../../nbs/data/cityscapes.ipynb #7430a51f
 def listed(folder: Path, split: str) -> list[tuple[str, str]]:
     "Image and label map of each image of a split, sorted. Raises FileNotFoundError for a missing folder or label map."
     check_folder("cityscapes", folder / "leftImg8bit" / split, ADVICE)
@@ -60,5 +60,5 @@ class Cityscapes(SegmentationFiles):
         palette = [colour for _, colour in CLASSES.values()]
         super().__init__("cityscapes", folder, listed(folder, "train"), listed(folder, "val"), table, CLASSES, palette, settings, train_limit, num_workers)
 
-
+# %% ../../nbs/data/cityscapes.ipynb #f007dc74
 load = Cityscapes

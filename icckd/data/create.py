@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core.checks import describe, near_matches
 from .dataset import Dataset
 
-# %% ../../nbs/data/create.ipynb #437b8acd
+# %% ../../nbs/data/create.ipynb #184973d4
 DATASETS = {
     "digits100": "classification",
     "cifar100": "classification",
@@ -40,7 +40,7 @@ def data_root(
     "Where data sets are looked for."
     return Path(root or os.environ.get("ICCKD_DATA") or "data")
 
-
+# %% ../../nbs/data/create.ipynb #3c6848d6
 def load_dataset(
     name: str,  # a name of the table
     root: str | Path | None = None,  # data root; default: see `data_root`

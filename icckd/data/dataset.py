@@ -56,7 +56,7 @@ class Dataset:
     def __repr__(self) -> str:
         return f"{self.name}: {self.task}, {self.num_classes} classes, {self.train_size} training and {self.evaluation_size} {self.evaluation_split} images"
 
-# %% ../../nbs/data/dataset.ipynb #b0ab5764
+# %% ../../nbs/data/dataset.ipynb #348c9a82
 def steps_per_epoch(
     count: int,  # training samples
     batch_size: int,
@@ -71,7 +71,7 @@ def steps_per_epoch(
         raise ValueError(f"batch_size: wanted at most the {count} training samples, got {batch_size}")
     return steps
 
-
+# %% ../../nbs/data/dataset.ipynb #e16fa6f0
 def epoch_batches(
     count: int, batch_size: int, drop_last: bool, seed: int, epoch: int, start_step: int = 0, part: int = 0, parts: int = 1
 ):
@@ -178,7 +178,7 @@ class InMemoryClassification(Dataset):
         "Steps of one epoch; the last batch is kept unless it has one sample."
         return steps_per_epoch(self.train_size, batch_size, drop_last=False, parts=parts)
 
-# %% ../../nbs/data/dataset.ipynb #4ee87f72
+# %% ../../nbs/data/dataset.ipynb #c4d2254c
 def _resident(self, device) -> dict:
     "The set's tensors on a device, sent there once."
     device = torch.device(device)
@@ -187,7 +187,7 @@ def _resident(self, device) -> dict:
         self._on_device[device] = {name: x.to(device) for name, x in tensors.items()}
     return self._on_device[device]
 
-
+# %% ../../nbs/data/dataset.ipynb #139324f9
 def train_batches(
     self,
     batch_size: int,
@@ -211,7 +211,7 @@ def train_batches(
         images = {view: self._view(data, draws[view], settings["padding"], indices, on_host) for view in views}
         yield Batch(images, data["labels"].index_select(0, indices), indices)
 
-
+# %% ../../nbs/data/dataset.ipynb #b0258ba2
 def _view(self, data: dict, draws: ViewDraws, padding: int, indices: torch.Tensor, on_host: torch.Tensor) -> torch.Tensor:
     "One view of a batch, normalised."
     pick = lambda x: x.index_select(0, indices)

@@ -41,7 +41,7 @@ def widen(
     rows = np.maximum.reduce([padded[:, k : k + side] for k in range(2 * reach + 1)])
     return np.maximum.reduce([rows[:, :, k : k + side] for k in range(2 * reach + 1)])
 
-# %% ../../nbs/data/digit_scenes.ipynb #b7f7562d
+# %% ../../nbs/data/digit_scenes.ipynb #b1a8c714
 def _draw_digits(pictures, which, centre, colours: np.ndarray, size, slant: int, random) -> np.ndarray:
     "Paints one digit into each picture and gives its coverage; `which` are positions in the source, `centre` is in half pixels."
     count = len(pictures)
@@ -50,7 +50,7 @@ def _draw_digits(pictures, which, centre, colours: np.ndarray, size, slant: int,
     paint(pictures, coverage, colours)
     return coverage
 
-
+# %% ../../nbs/data/digit_scenes.ipynb #84fbd9a2
 def _compose(count: int, pool: np.ndarray, recipe: dict, random) -> tuple[np.ndarray, np.ndarray]:
     "Scenes (count, 96, 96, 3) and label maps (count, 96, 96), uint8."
     pictures, labels = background(random, count, SIDE, 5, *recipe["ground"]), np.zeros((count, SIDE, SIDE), np.uint8)
@@ -95,7 +95,7 @@ def compose(
     chunks = [_compose(min(25, count - k), pool, recipe, random) for k in range(0, count, 25)]
     return tuple(np.concatenate(x) for x in zip(*chunks))
 
-# %% ../../nbs/data/digit_scenes.ipynb #b7703137
+# %% ../../nbs/data/digit_scenes.ipynb #fb0731a9
 TRAIN, TEST = (1000, 1), (250, 2)  # scenes and seed of each split
 MEAN, STD = (0.3092, 0.2979, 0.3012), (0.2059, 0.1901, 0.1968)  # of the training scenes
 DIGEST = "2f2f7528c0ad4353"
@@ -110,7 +110,7 @@ def _arrays() -> tuple[torch.Tensor, ...]:
     check_composition("digit_scenes", digest_tensors(dict(zip("abcd", arrays))), DIGEST)
     return tuple(arrays)
 
-
+# %% ../../nbs/data/digit_scenes.ipynb #5ac1f5b1
 class DigitScenes(InMemorySegmentation):
     "The embedded segmentation set. No scaling and no flip; crops lie up to 8 pixels off the scene."
 

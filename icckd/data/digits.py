@@ -39,13 +39,13 @@ def split_digits(
     by_class = np.argsort(source_digits()[1], kind="stable").reshape(10, 500)
     return {"train": by_class[:, :400], "test": by_class[:, 400:]}[split]
 
-# %% ../../nbs/data/digits.ipynb #9834da2f
+# %% ../../nbs/data/digits.ipynb #d8494fb3
 def _taps(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Both neighbours and the second one's weight (0..256) for positions in 1/256 pixel; outside counts as the empty border pixel."
     first = position >> 8
     return np.clip(first, 0, size - 1), np.clip(first + 1, 0, size - 1), position & 255
 
-
+# %% ../../nbs/data/digits.ipynb #a0d4bc83
 def place(
     digits: np.ndarray,  # (n, 28, 28) uint8
     centre: np.ndarray,  # (n, 2) row and column, in half pixels
@@ -67,7 +67,7 @@ def place(
     mixed = np.take_along_axis(rows, left, 2) * (256 - weight) + np.take_along_axis(rows, right, 2) * weight
     return (mixed >> 16).astype(np.uint8)
 
-# %% ../../nbs/data/digits.ipynb #d48b2ee3
+# %% ../../nbs/data/digits.ipynb #9dfcef79
 TINTS = np.array(  # the usual colour of each digit
     [(230, 80, 80), (230, 150, 70), (220, 220, 80), (140, 220, 80), (80, 210, 120), (80, 210, 210), (90, 150, 235), (120, 100, 235), (190, 90, 230), (230, 90, 170)]
 )
@@ -90,7 +90,7 @@ def background(
     mixed = rows[:, :, first] * (256 - weight)[:, None] + rows[:, :, first + 1] * weight[:, None]
     return np.ascontiguousarray(mixed >> 16)
 
-
+# %% ../../nbs/data/digits.ipynb #f8ea2b2b
 def paint(
     pictures: np.ndarray,  # (n, side, side, 3) int32; changed in place
     coverage: np.ndarray,  # (n, side, side) uint8

@@ -15,7 +15,7 @@ from ..core.files import digest_tensors
 from .dataset import InMemoryClassification
 from .digits import TINTS, background, check_composition, paint, place, source_digits, split_digits
 
-# %% ../../nbs/data/digits100.ipynb #9f6a6006
+# %% ../../nbs/data/digits100.ipynb #fce4deec
 COMPOSITION = {
     "ground": (0, 110),  # range of the ground's colours
     "clutter": 2,  # dim digits a picture
@@ -35,7 +35,7 @@ def _draw_digits(pictures: np.ndarray, which: np.ndarray, centre: np.ndarray, co
     coverage = place(source_digits()[0][which], centre, sizes, slants, side)
     paint(pictures, coverage, colours)
 
-
+# %% ../../nbs/data/digits100.ipynb #4fc6dca1
 def _compose(labels: np.ndarray, pool: np.ndarray, recipe: dict, random) -> np.ndarray:
     "One picture a label, (n, 32, 32, 3) uint8."
     count = len(labels)
@@ -52,7 +52,7 @@ def _compose(labels: np.ndarray, pool: np.ndarray, recipe: dict, random) -> np.n
     pictures += random.randint(-recipe["noise"], recipe["noise"] + 1, pictures.shape)
     return np.clip(pictures, 0, 255).astype(np.uint8)
 
-
+# %% ../../nbs/data/digits100.ipynb #033dbc29
 def compose(
     split: str,  # "train" or "test": which digits are used
     count: int,  # pictures; the classes take turns
@@ -63,7 +63,7 @@ def compose(
     random, pool, labels = np.random.RandomState(seed), split_digits(split), np.arange(count) % 100
     return np.concatenate([_compose(labels[k : k + 250], pool, recipe, random) for k in range(0, count, 250)]), labels
 
-# %% ../../nbs/data/digits100.ipynb #7208b17a
+# %% ../../nbs/data/digits100.ipynb #ab5aeaf8
 TRAIN, TEST = (5000, 1), (2000, 2)  # pictures and seed of each split
 MEAN, STD = (0.2863, 0.2799, 0.2792), (0.1843, 0.1741, 0.1782)  # of the training pictures
 DIGEST = "e880c6efa9ab7268"
@@ -90,5 +90,5 @@ class Digits100(InMemoryClassification):
         names = [f"{number:02d}" for number in range(100)]
         super().__init__("digits100", images, labels, test_images, test_labels, names, MEAN, STD, {"padding": 2, "flip": False}, train_limit)
 
-
+# %% ../../nbs/data/digits100.ipynb #c5e5b5c2
 load = Digits100

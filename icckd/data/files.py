@@ -26,7 +26,7 @@ from .augmentation import NAMES, cutout, magnitudes_of, normalise, rand_augment
 from .dataset import Batch, Dataset, check_views, epoch_batches, limited, merged_settings, steps_per_epoch
 from .segmentation import check_scale, crop_images, crop_labels, crop_positions, crop_size
 
-# %% ../../nbs/data/files.ipynb #ae1754cf
+# %% ../../nbs/data/files.ipynb #9818fa7c
 def read_picture(
     path: str | Path,
     mode: str = "RGB",  # or "L" for a label map: of a palette image the indices are taken
@@ -43,7 +43,7 @@ def read_picture(
 
 INVALID = 254  # in a table of labels: a value that must not occur
 
-
+# %% ../../nbs/data/files.ipynb #b40cc4dc
 def read_labels(
     path: str | Path,
     table: np.ndarray,  # (256,) uint8: the class of each stored value, INVALID where it must not occur
@@ -103,7 +103,7 @@ def evaluation_crop(
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image.crop((left, top, left + size[1], top + size[0])))
 
-# %% ../../nbs/data/files.ipynb #0d603c8e
+# %% ../../nbs/data/files.ipynb #3543e358
 def _strong_draws(draw: torch.Generator) -> dict:
     "Operations, magnitudes and cover of one strong view."
     operations = torch.randint(0, len(NAMES), (2,), generator=draw)
@@ -120,7 +120,7 @@ def classification_view(path, view: str, settings: dict, draw: torch.Generator) 
     pixels = torch.from_numpy(np.ascontiguousarray(pixels[:, ::-1] if flip else pixels))
     return {"pixels": pixels, **(_strong_draws(draw) if view == "strong" else {})}
 
-
+# %% ../../nbs/data/files.ipynb #fa3b193c
 def segmentation_view(image: np.ndarray, labels: np.ndarray, settings: dict, mean, ignore_index: int, draw: torch.Generator) -> dict:
     "Random scale, crop and flip of one image and its label map."
     uniform, first = torch.rand(1, 4, generator=draw), torch.zeros(1, dtype=torch.long)
@@ -132,7 +132,7 @@ def segmentation_view(image: np.ndarray, labels: np.ndarray, settings: dict, mea
     pixels = torch.where(outside, torch.tensor([round(255 * m) for m in mean], dtype=torch.float32), pixels)
     return {"pixels": pixels[0].to(torch.uint8), "labels": crop_labels(torch.from_numpy(labels)[None], first, positions, ignore_index)[0].to(torch.uint8)}
 
-# %% ../../nbs/data/files.ipynb #09188ed8
+# %% ../../nbs/data/files.ipynb #98baade5
 class _Samples:
     "What a DataLoader asks: sample `index` of one epoch, as tensors or as an error's message."
 
@@ -154,7 +154,7 @@ def _collate(samples: list):
     stack = lambda parts: {key: stack([p[key] for p in parts]) for key in parts[0]} if isinstance(parts[0], dict) else torch.stack(parts)
     return stack(samples)
 
-
+# %% ../../nbs/data/files.ipynb #9da8bcc0
 def loaded(
     read,  # index -> dict of tensors; called in a worker process
     batches: list,  # lists of indices
@@ -177,7 +177,7 @@ def loaded(
             raise (FileNotFoundError if kind == "FileNotFoundError" else ValueError)(message)
         yield batch
 
-# %% ../../nbs/data/files.ipynb #faafb5e0
+# %% ../../nbs/data/files.ipynb #87160a92
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: what published networks and recipes use
 
 
@@ -185,7 +185,7 @@ def _sent(x, device):
     "Tensors of a nested dict on the device, without waiting."
     return {key: _sent(value, device) for key, value in x.items()} if isinstance(x, dict) else x.to(device, non_blocking=True)
 
-
+# %% ../../nbs/data/files.ipynb #bd8d22c8
 class FromFiles(Dataset):
     "A data set on disk: lists of files, read by worker processes."
 
@@ -212,7 +212,7 @@ class FromFiles(Dataset):
         labels = None if self.train_labels is None else self.train_labels.tolist()
         return digest_json([listed, labels, self.class_names, self.mean, self.std, self.ignore_index])
 
-# %% ../../nbs/data/files.ipynb #148a3958
+# %% ../../nbs/data/files.ipynb #32ac9b28
 def files_train_batches(
     self,
     batch_size: int,
@@ -242,7 +242,7 @@ def files_train_batches(
             images[view] = normalise(pixels, mean, std)
         yield Batch(images, sample["labels"].to(device, non_blocking=True).long(), torch.tensor(indices).to(device, non_blocking=True))
 
-
+# %% ../../nbs/data/files.ipynb #4c6645cc
 FromFiles.train_batches = files_train_batches
 
 # %% ../../nbs/data/files.ipynb #3c2be1f2
@@ -269,12 +269,12 @@ def files_evaluation_batches(self, batch_size: int, device="cpu"):
 
 FromFiles.evaluation_batches = files_evaluation_batches
 
-# %% ../../nbs/data/files.ipynb #1e40c4a8
+# %% ../../nbs/data/files.ipynb #7447b063
 def _default_workers() -> int:
     "As many worker processes as there are cores for this one, but at most 8."
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
-
+# %% ../../nbs/data/files.ipynb #9d7d48ff
 class ClassificationFiles(FromFiles):
     "Images in one folder a class. Settings: `crop`, `scale` (share of the area) and `flip`."
 
@@ -330,7 +330,7 @@ class SegmentationFiles(FromFiles):
         image, labels = self._pair(self.evaluation_files, index)
         return {"pixels": torch.from_numpy(image), "labels": torch.from_numpy(labels)}
 
-# %% ../../nbs/data/files.ipynb #6813d05f
+# %% ../../nbs/data/files.ipynb #ee448e0c
 def check_pairs(
     name: str,  # of the data set
     folder: Path,
@@ -352,7 +352,7 @@ def check_folder(name: str, folder: Path, advice: str) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{name}: {folder} is missing; {advice}")
 
-
+# %% ../../nbs/data/files.ipynb #33ef39dc
 def colour_map(count: int) -> torch.Tensor:  # (count, 3) uint8
     "Pascal VOC's colours: the bits of the class number, dealt to the colours from the highest bit down."
     number = torch.arange(count)[:, None]

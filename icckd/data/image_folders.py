@@ -16,7 +16,7 @@ from ..core.checks import check_number, near_matches
 from .dataset import Dataset, InMemoryClassification
 from .files import MEAN, STD, ClassificationFiles, check_folder, evaluation_crop
 
-# %% ../../nbs/data/image_folders.ipynb #b9ecb339
+# %% ../../nbs/data/image_folders.ipynb #32e2cd06
 ADVICE = "wanted train/CLASS/*.jpg and val/CLASS/*.jpg (or .jpeg, .png), one folder a class"
 ENDINGS = (".jpg", ".jpeg", ".png")
 MOST_BYTES = 4 * 2**30  # what may be held in memory
@@ -35,7 +35,7 @@ def class_names(name: str, folder: Path) -> list[str]:
         raise ValueError(f"{name}: class {odd!r} is in only one of {folder / 'train'} and {folder / 'val'}; {ADVICE}")
     return found["train"]
 
-
+# %% ../../nbs/data/image_folders.ipynb #8348f203
 def listed(name: str, folder: Path, split: str, classes: list[str]) -> tuple[list[str], torch.Tensor]:
     "Files relative to the folder, sorted within each class, and their classes. Raises ValueError for a class without a picture."
     files, labels = [], []

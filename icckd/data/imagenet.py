@@ -14,7 +14,7 @@ from torchvision.models import ResNet18_Weights
 
 from .files import ClassificationFiles, check_folder
 
-# %% ../../nbs/data/imagenet.ipynb #61d0be42
+# %% ../../nbs/data/imagenet.ipynb #93e27877
 ADVICE = "place the official tree there: train/WNID/*.JPEG and val/WNID/*.JPEG (the flat validation archive sorted into the same folders)"
 
 
@@ -38,7 +38,7 @@ def listed(folder: Path, split: str, classes: list[str]) -> tuple[list[str], lis
         labels += [label] * len(found)
     return files, labels
 
-
+# %% ../../nbs/data/imagenet.ipynb #3959f820
 class ImageNet(ClassificationFiles):
     "ImageNet, or any tree of that form with fewer classes."
 

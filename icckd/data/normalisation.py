@@ -13,7 +13,7 @@ import torch
 from ..core.checks import near_matches
 from .dataset import Batch, Dataset
 
-# %% ../../nbs/data/normalisation.ipynb #506581e3
+# %% ../../nbs/data/normalisation.ipynb #0855265c
 BGR_MEAN = (104.00698793, 116.66876762, 122.67891434)
 NORMALISATIONS = ("own", "bgr_mean")
 
@@ -28,7 +28,7 @@ def to_bgr_mean(
     pixels = images * column([255 * s for s in std]) + column([255 * m for m in mean])
     return (pixels.flip(1) - column(BGR_MEAN)).contiguous(memory_format=torch.channels_last)
 
-
+# %% ../../nbs/data/normalisation.ipynb #4f6e8e3d
 class _BgrMean:
     "Put before a data set's class: its batches in the other form."
 

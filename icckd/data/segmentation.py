@@ -40,7 +40,7 @@ def crop_positions(
         positions.append(((pixel + 0.5) * (size[axis] / scaled), (pixel >= 0) & (pixel < scaled)))
     return positions
 
-# %% ../../nbs/data/segmentation.ipynb #fde453c1
+# %% ../../nbs/data/segmentation.ipynb #d709b416
 def crop_labels(
     labels: torch.Tensor,  # (images, height, width) uint8: the whole set
     indices: torch.Tensor,  # (batch,) which
@@ -55,7 +55,7 @@ def crop_labels(
     found = labels.view(-1).index_select(0, pixel.view(-1)).view(pixel.shape).long()
     return found.masked_fill_(~(inside_y[:, :, None] & inside_x[:, None]), ignore_index)
 
-
+# %% ../../nbs/data/segmentation.ipynb #58ab9099
 def crop_images(
     images: torch.Tensor,  # (images, height, width, 3) uint8: the whole set
     indices: torch.Tensor,  # (batch,) which
@@ -78,7 +78,7 @@ def crop_images(
     upper = torch.lerp(at(top, left), at(top, right), across)
     return upper.lerp_(torch.lerp(at(bottom, left), at(bottom, right), across), down)
 
-# %% ../../nbs/data/segmentation.ipynb #d6bdefe5
+# %% ../../nbs/data/segmentation.ipynb #b14c3d09
 def crop_size(crop) -> tuple[int, int]:
     "Height and width from one number or two. Raises ValueError for anything else."
     pair = (crop, crop) if isinstance(crop, int) else tuple(crop)
@@ -96,7 +96,7 @@ def check_scale(scale) -> tuple[float, float]:
     check_number("scale", high, least=low)
     return low, high
 
-
+# %% ../../nbs/data/segmentation.ipynb #b2d5f5aa
 class InMemorySegmentation(Dataset):
     "A segmentation set held as uint8 tensors, augmented on the device that trains."
 
@@ -137,7 +137,7 @@ class InMemorySegmentation(Dataset):
         "Steps of one epoch; only whole batches."
         return steps_per_epoch(self.train_size, batch_size, drop_last=True, parts=parts)
 
-# %% ../../nbs/data/segmentation.ipynb #be208cee
+# %% ../../nbs/data/segmentation.ipynb #62f3ff74
 def _resident(self, device) -> dict:
     "The set's tensors on a device, sent there once."
     device = torch.device(device)
@@ -146,7 +146,7 @@ def _resident(self, device) -> dict:
         self._on_device[device] = {name: x.to(device) for name, x in tensors.items()}
     return self._on_device[device]
 
-
+# %% ../../nbs/data/segmentation.ipynb #1d550a44
 def train_batches(
     self,
     batch_size: int,
@@ -174,7 +174,7 @@ def train_batches(
         images.mul_((rows[:, :, None] & columns[:, None])[:, None])
         yield Batch({"weak": images}, crop_labels(data["labels"], indices, positions, self.ignore_index), indices)
 
-
+# %% ../../nbs/data/segmentation.ipynb #d20e0816
 def evaluation_batches(self, batch_size: int, device="cpu"):
     "Yields the evaluation split in order, whole images, unaugmented."
     check_number("batch_size", batch_size, least=1, integer=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .files import SegmentationFiles, check_folder, check_pairs, colour_map, label_table
 
-# %% ../../nbs/data/voc2012.ipynb #6e1f5bcd
+# %% ../../nbs/data/voc2012.ipynb #d97bd996
 CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa train tvmonitor"
 ).split()
@@ -33,7 +33,7 @@ def listed(folder: Path, names: tuple[str, ...], labels: str) -> list[tuple[str,
             pairs.append(tuple(pair))
     return check_pairs("voc2012", folder, pairs, str(found))
 
-
+# %% ../../nbs/data/voc2012.ipynb #d5db6381
 class Voc2012(SegmentationFiles):
     "Pascal VOC 2012, 21 classes with the background."
 

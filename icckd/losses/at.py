@@ -15,7 +15,7 @@ from .matching import paired_layers, pool_to_smaller
 from .replaying import loss_and_gradients, with_gradient
 from .resize import match_size
 
-# %% ../../nbs/losses/at.ipynb #3452326d
+# %% ../../nbs/losses/at.ipynb #08d235e4
 def attention_map(
     features: torch.Tensor,  # (batch, channels, height, width)
     power: float = 2,  # > 0
@@ -25,7 +25,7 @@ def attention_map(
     activity = torch.linalg.vecdot(features, features, dim=1) if power == 2 else features.abs().pow(power).sum(1)
     return F.normalize(activity.flatten(1) / features.shape[1], dim=1, eps=1e-12)
 
-
+# %% ../../nbs/losses/at.ipynb #c373b7ae
 def at_loss(
     student_features,  # a map (batch, channels, height, width), or a list of them, one a stage
     teacher_features,  # as many; channels and sizes may differ. No gradient reaches them
@@ -59,7 +59,7 @@ def replay(
         student, teacher = ([inputs[f"{who}_feat_{i}"] for i in stages] for who in ("student", "teacher"))
     return loss_and_gradients(at_loss(student, teacher, power=meta["hyper"]["p"]), inputs, meta)
 
-# %% ../../nbs/losses/at.ipynb #9edc95ce
+# %% ../../nbs/losses/at.ipynb #6ecdbbc1
 class AT(Criterion):
     "`weight` times AT, summed over the stages of both networks."
 
@@ -82,7 +82,7 @@ class AT(Criterion):
         loss = at_loss([student[name] for name, _ in self.pairs], [teacher[name] for _, name in self.pairs], self.power)
         return {"at": self.weight_at(step) * loss}
 
-
+# %% ../../nbs/losses/at.ipynb #b8c3f18d
 class SegmentationAT(Criterion):
     "`weight` times AT of one layer; the student's map is brought to the teacher's size."
 

@@ -146,7 +146,7 @@ def memory_relations(
     weights = labelled.to(student.dtype) / labelled.sum().clamp(min=1)
     return MemoryKL.apply(student, teacher.detach(), vectors.detach(), weights, temperature, entries)
 
-# %% ../../nbs/losses/cirkd.ipynb #523032ad
+# %% ../../nbs/losses/cirkd.ipynb #ff6d2c32
 def regions_and_pixels(
     teacher: torch.Tensor,  # (batch, channels, positions), of length 1
     labels: torch.Tensor,  # (batch, positions); the number of classes (or more) means none
@@ -161,7 +161,7 @@ def regions_and_pixels(
     pixels = teacher.mT[torch.arange(len(teacher), device=labels.device)[:, None, None], picked.indices]
     return [(means.mT[:, :, None], members.any(2)[:, :, None]), (pixels, picked.values > 0)]
 
-
+# %% ../../nbs/losses/cirkd.ipynb #d692e313
 def enqueue(
     queue: torch.Tensor,  # (classes, length + 1, channels), changed in place; the last row is a bin for what is not real
     pointers: torch.Tensor,  # (classes,), int64, changed in place: where the next vector goes

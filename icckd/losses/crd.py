@@ -111,7 +111,7 @@ class Negatives(nn.Module):
         ranks = ranks.to(labels.device)
         return self.by_class[ranks + own * (ranks >= start)]
 
-# %% ../../nbs/losses/crd.ipynb #4bce81ed
+# %% ../../nbs/losses/crd.ipynb #a4937f01
 def differentiated_now(
     loss: Callable[[torch.Tensor], torch.Tensor],  # tensor -> scalar
     x: torch.Tensor,  # where it is evaluated
@@ -129,7 +129,7 @@ def fresh_memory(samples: int, dimensions: int) -> torch.Tensor:
     "(samples, dimensions), uniform within the square root of 3 over that of the dimensions, so that rows have length about 1."
     return (2 * torch.rand(samples, dimensions) - 1) * math.sqrt(3 / dimensions)
 
-
+# %% ../../nbs/losses/crd.ipynb #1b4a7031
 @torch.no_grad()
 def update_memory_(
     memory: torch.Tensor,  # (samples, dimensions), changed in place

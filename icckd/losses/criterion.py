@@ -34,7 +34,7 @@ class Step:
     autocast: Callable = nullcontext  # a context in which heavy adapters may run in the recipe's precision
     entries: list | None = None  # where a memory leaves (module, tensors) when this is a part of a batch; None: this is all of it
 
-# %% ../../nbs/losses/criterion.ipynb #7ba0c458
+# %% ../../nbs/losses/criterion.ipynb #5715a847
 @dataclass
 class Preparation:
     "A stage before distillation (initialisation of the student, training of a paraphraser)."
@@ -47,7 +47,7 @@ class Preparation:
     learning_rate: float | None = None  # None: the recipe's
     momentum: float | None = None  # None: the recipe's
 
-
+# %% ../../nbs/losses/criterion.ipynb #ecfc58ea
 class Criterion(nn.Module):
     "What a student trains with. Subclasses set the class attributes and implement `forward`, and `build` if they own adapters."
 

@@ -12,7 +12,7 @@ from ..core.checks import at_least_float32, check_batch, check_logits, check_num
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/dist.ipynb #1b7ccb60
+# %% ../../nbs/losses/dist.ipynb #db60a1dc
 def pearson(
     x: torch.Tensor,  # (..., count)
     y: torch.Tensor,  # (..., count)
@@ -23,7 +23,7 @@ def pearson(
     norms = torch.linalg.vector_norm(x, dim=dim) * torch.linalg.vector_norm(y, dim=dim)
     return torch.linalg.vecdot(x, y, dim=dim) / (norms + 1e-8)
 
-
+# %% ../../nbs/losses/dist.ipynb #aedef3b7
 def dist_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it

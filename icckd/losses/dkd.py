@@ -13,7 +13,7 @@ from ..core.checks import at_least_float32, check_labels, check_logits, check_nu
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/dkd.ipynb #85222a6d
+# %% ../../nbs/losses/dkd.ipynb #39d516de
 def _decouple(
     logits: torch.Tensor,  # (batch, classes), softened
     labels: torch.Tensor,  # (batch, 1) integers
@@ -22,7 +22,7 @@ def _decouple(
     others = logits.scatter(1, labels, -torch.inf)
     return logits.gather(1, labels)[:, 0] - others.logsumexp(1), others.log_softmax(1)
 
-
+# %% ../../nbs/losses/dkd.ipynb #cc379ed9
 def dkd_terms(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it

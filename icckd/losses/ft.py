@@ -42,7 +42,7 @@ def ft_loss(
     s, t = pool_to_smaller(at_least_float32(student_factor), at_least_float32(teacher_factor.detach()))
     return (normalised_factor(s, form) - normalised_factor(t, form)).abs().mean()
 
-# %% ../../nbs/losses/ft.ipynb #f280f60b
+# %% ../../nbs/losses/ft.ipynb #caa72e1e
 def encoder(
     channels_in: int,
     channels_out: int,  # of the factor
@@ -56,7 +56,7 @@ def encoder(
         layers += [convolution(a, b, 3, padding=1), nn.BatchNorm2d(b) if norm else nn.Identity(), nn.LeakyReLU(0.1)]
     return nn.Sequential(*layers)
 
-
+# %% ../../nbs/losses/ft.ipynb #e36cca8e
 class Paraphraser(nn.Module):
     "The autoencoder of the teacher's map."
 

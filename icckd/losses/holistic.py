@@ -18,7 +18,7 @@ from ..core.checks import at_least_float32, check_features, check_number, check_
 from .criterion import Criterion
 from .resize import resize
 
-# %% ../../nbs/losses/holistic.ipynb #7e3113c2
+# %% ../../nbs/losses/holistic.ipynb #918c1ea2
 MODES = ("wgan-gp", "hinge")
 
 
@@ -34,7 +34,7 @@ def generator_loss(
     "What the student minimises, the same in both modes (Liu et al. 2019)."
     return -at_least_float32(student_scores).mean()
 
-
+# %% ../../nbs/losses/holistic.ipynb #3c250d4a
 def critic_loss(
     student_scores: torch.Tensor,  # the critic's scores of the student's maps
     teacher_scores: torch.Tensor,  # the same shape, of the teacher's

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['METHODS', 'Context', 'Method', 'find_method', 'create_criterion', 'published_method']
 
-# %% ../../nbs/losses/methods.ipynb #0b99c724
+# %% ../../nbs/losses/methods.ipynb #b409dee4
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# %% ../../nbs/losses/methods.ipynb #aeff2fbc
 from ..core.checks import near_matches
 from .ab import AB
 from .at import AT, SegmentationAT
@@ -45,7 +46,7 @@ from .skd import SKDD, SKDS
 from .sp import SP
 from .vid import VID
 
-# %% ../../nbs/losses/methods.ipynb #874d6d52
+# %% ../../nbs/losses/methods.ipynb #1a40c9f3
 @dataclass(frozen=True)
 class Context:
     "What a row of the table may depend on besides the method."
@@ -63,7 +64,7 @@ class Context:
         "(teacher, student) without widths."
         return self.teacher.partition("@")[0], self.student.partition("@")[0]
 
-
+# %% ../../nbs/losses/methods.ipynb #ae473b7c
 @dataclass(frozen=True)
 class Method:
     "A row of the table."
@@ -75,7 +76,7 @@ class Method:
     variant: str | None = None
     note: str = ""
 
-# %% ../../nbs/losses/methods.ipynb #d31f8bc4
+# %% ../../nbs/losses/methods.ipynb #4ac2a31e
 _DKD_BETA = {("resnet56", "resnet20"): 2.0, ("resnet110", "resnet32"): 2.0, ("wrn_40_2", "wrn_16_2"): 6.0, ("wrn_40_2", "wrn_40_1"): 6.0, ("vgg13", "vgg8"): 6.0,
              ("resnet110", "resnet20"): 2.0, ("vgg13", "mobilenetv2"): 6.0}
 _REVIEW_WEIGHT = {("resnet56", "resnet20"): 0.6, ("resnet110", "resnet20"): 0.6, ("resnet110", "resnet32"): 1.0, ("resnet32x4", "shufflenetv2"): 8.0}
@@ -101,7 +102,7 @@ def _dkd(c: Context) -> DKD:
     criterion.warmup_fraction = 0.01
     return criterion
 
-
+# %% ../../nbs/losses/methods.ipynb #cdf1d597
 def _strong_view_kd(c: Context) -> Criterion:
     "KD on MLLD's two views with MLLD's weights: the control that has the same images and the same number of passes."
     kd, ce, temperature = (0.5, 0.5, 1.0) if c.dataset == "imagenet" else (0.9, 0.1, 4.0)
@@ -112,7 +113,7 @@ def _segmentation(c: Context, **parts: Criterion) -> Criterion:
     "The segmentation task loss and the method."
     return Sum(ce=SegmentationCrossEntropy(ignore_index=c.ignore_index, auxiliary=c.auxiliary, ohem=c.ohem), **parts)
 
-# %% ../../nbs/losses/methods.ipynb #de8b55e2
+# %% ../../nbs/losses/methods.ipynb #361684d2
 _CLASSIFICATION = [
     Method("none", "no distillation", lambda c: Sum(ce=CrossEntropy(1.0)), ("Student",)),
     Method("kd", "KD", _kd, ("KD",)),
@@ -144,12 +145,12 @@ _CLASSIFICATION = [
     Method("kd.strong_view", "KD with MLLD's views", _strong_view_kd, variant="strong_view", note="the control: MLLD's images, KD's loss"),
 ]
 
-
+# %% ../../nbs/losses/methods.ipynb #8a84f4c3
 def _mlld(c: Context) -> dict:
     "MLLD's weights: 0.1 / 0.9 and T = 4 on CIFAR-100, 0.5 / 0.5 and T = 1 on ImageNet."
     return {"ce_weight": 0.5, "kd_weight": 0.5, "base_temperature": 1.0} if c.dataset == "imagenet" else {}
 
-# %% ../../nbs/losses/methods.ipynb #859364c5
+# %% ../../nbs/losses/methods.ipynb #3f9189c3
 _SEGMENTATION = [
     Method("none", "no distillation", lambda c: _segmentation(c), ("none",)),
     Method("pixelwise", "pixel-wise KD", lambda c: _segmentation(c, pixelwise=PixelWise()), ("PI",)),
@@ -178,9 +179,10 @@ _SEGMENTATION = [
     Method("dsd", "DSD", lambda c: _segmentation(c, dsd=DSD(auxiliary=c.auxiliary)), ("DSD",)),
 ]
 
+# %% ../../nbs/losses/methods.ipynb #d2b2f542
 METHODS = {"classification": {m.name: m for m in _CLASSIFICATION}, "segmentation": {m.name: m for m in _SEGMENTATION}}
 
-# %% ../../nbs/losses/methods.ipynb #da8acc57
+# %% ../../nbs/losses/methods.ipynb #077a3cc7
 def find_method(
     name: str,  # e.g. "kd", "ickd_c+kd", "cwd.features", "crd+kd"
     task: str,  # "classification" or "segmentation"
@@ -200,7 +202,7 @@ def _plus_kd(criterion: Sum) -> Criterion:
     "The same sum with the KD term."
     return Sum(**dict(criterion.parts.items()), kd=KD(1.0))
 
-
+# %% ../../nbs/losses/methods.ipynb #b2508b50
 def create_criterion(
     name: str,
     context: Context,

@@ -22,7 +22,7 @@ def kept_at_most_median(
     "Which values are at most the median: the elements that numpy's 50th percentile keeps."
     return values <= values.median()
 
-# %% ../../nbs/losses/mlld.ipynb #e578de36
+# %% ../../nbs/losses/mlld.ipynb #5c47968a
 def _log_probabilities(logits: torch.Tensor, temperatures: torch.Tensor) -> torch.Tensor:
     "(views, batch, classes) -> (temperatures, views, batch, classes)."
     return F.log_softmax(logits / temperatures.view(-1, 1, 1, 1), dim=3)
@@ -42,7 +42,7 @@ def _constants(base_temperature: float, dtype: torch.dtype, device: torch.device
         temperatures = torch.tensor([base_temperature, 3.0, 5.0, 2.0, 6.0], dtype=dtype, device=device)
         return temperatures, torch.tensor([[1.0], [1.0], [1.0], [0.0], [0.0]], dtype=dtype, device=device)
 
-
+# %% ../../nbs/losses/mlld.ipynb #74b3629e
 def _shares(
     variant: str,
     samples: torch.Tensor,  # (batch,) 1 where kept by the filter, else 0
@@ -60,7 +60,7 @@ def _shares(
     weak = samples + (1 - strong)
     return torch.stack([weak, strong.expand_as(weak)], 1), samples, classes
 
-# %% ../../nbs/losses/mlld.ipynb #60ba3b40
+# %% ../../nbs/losses/mlld.ipynb #0532be30
 def _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant) -> None:
     "Raises ValueError unless all logits agree in shape and are finite, labels fit and the variant exists."
     tensors = {"student_logits": student_logits, "teacher_logits": teacher_logits}
@@ -76,7 +76,7 @@ def _check(student_logits, teacher_logits, labels, student_logits_strong, teache
     if variant not in ("as_released", "as_intended"):
         raise ValueError(f"variant: no such variant {variant!r}; {near_matches(variant, ('as_released', 'as_intended'))}")
 
-
+# %% ../../nbs/losses/mlld.ipynb #24a279a9
 def mlld_terms(
     student_logits: torch.Tensor,  # (batch, classes), weak view
     teacher_logits: torch.Tensor,  # (batch, classes), weak view; no gradient reaches the teacher
@@ -101,7 +101,7 @@ def mlld_terms(
         **_correlation_terms(student_log[:, 0].exp(), teacher_log[:, 0].exp(), rows, classes),
     }
 
-# %% ../../nbs/losses/mlld.ipynb #17f1b7af
+# %% ../../nbs/losses/mlld.ipynb #869fdbb3
 def _instance_term(
     student_log: torch.Tensor,  # (5, views, batch, classes)
     teacher_log: torch.Tensor,
@@ -123,7 +123,7 @@ def _correlation_terms(
     weighted = [(share[:, None] * (t - s).square()).sum() / s.shape[1] for t, s, share in pairs]
     return {"class": weighted[0], "batch": weighted[1]}
 
-
+# %% ../../nbs/losses/mlld.ipynb #dd22c9df
 def mlld_loss(
     student_logits: torch.Tensor,  # (batch, classes), weak view
     teacher_logits: torch.Tensor,  # (batch, classes), weak view

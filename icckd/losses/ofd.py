@@ -19,7 +19,7 @@ from .criterion import Criterion
 from .matching import case_layers, paired_layers, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ofd.ipynb #2b419357
+# %% ../../nbs/losses/ofd.ipynb #58a5487e
 def partial_distance(
     student_features: torch.Tensor,  # (batch, channels, height, width), before the ReLU
     teacher_features: torch.Tensor,  # the same shape, before the ReLU; no gradient
@@ -37,7 +37,7 @@ def partial_distance(
         target = torch.where((t > 0) | (s > held), held, s)
     return F.mse_loss(s, target, reduction="sum")
 
-
+# %% ../../nbs/losses/ofd.ipynb #cb5059ae
 def ofd_loss(
     student_features: list[torch.Tensor],  # one map a stage, from shallow to deep
     teacher_features: list[torch.Tensor],  # the same shapes; no gradient
@@ -74,7 +74,7 @@ def measured_margin(
     conditional = x.clamp(max=0).mean(1) / share.clamp(min=1e-12)
     return torch.where(share > 0.001, conditional, -3 * x.std(1, correction=0))
 
-# %% ../../nbs/losses/ofd.ipynb #710cc72e
+# %% ../../nbs/losses/ofd.ipynb #c6af7995
 MARGINS = ("norm", "measured")
 
 
@@ -95,7 +95,7 @@ def margins_of(
         found.append(gaussian_margin(norm.weight, norm.bias))
     return found
 
-
+# %% ../../nbs/losses/ofd.ipynb #e2e9ee86
 def connector(channels_in: int, channels_out: int) -> nn.Sequential:
     "1x1 convolution without bias and batch norm, He-initialised by its outputs."
     convolution = nn.Conv2d(channels_in, channels_out, 1, bias=False)

@@ -16,7 +16,7 @@ from .criterion import Criterion
 from .matching import case_layers, paired_layers
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/reviewkd.ipynb #3e2ac6d6
+# %% ../../nbs/losses/reviewkd.ipynb #cb54dd41
 def context_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width)
     teacher_features: torch.Tensor,  # the same shape; no gradient
@@ -34,7 +34,7 @@ def context_loss(
             loss = loss + weight * F.adaptive_avg_pool2d(s - t, size).square().mean()
     return loss / total
 
-
+# %% ../../nbs/losses/reviewkd.ipynb #4fd57ce5
 def reviewkd_loss(
     student_features: list[torch.Tensor],  # the fused maps, one a level
     teacher_features: list[torch.Tensor],  # the same shapes; no gradient
@@ -44,7 +44,7 @@ def reviewkd_loss(
         raise ValueError(f"student_features: wanted as many maps as teacher_features ({len(teacher_features)}), got {len(student_features)}")
     return sum(context_loss(s, t) for s, t in zip(student_features, teacher_features))
 
-# %% ../../nbs/losses/reviewkd.ipynb #271e26b2
+# %% ../../nbs/losses/reviewkd.ipynb #b390ffc8
 def to_size(
     x: torch.Tensor,  # (batch, channels, height, width)
     size: tuple[int, int],  # wanted height and width
@@ -52,7 +52,7 @@ def to_size(
     "Nearest-neighbour resizing."
     return x if tuple(x.shape[2:]) == tuple(size) else F.interpolate(x, size, mode="nearest")
 
-
+# %% ../../nbs/losses/reviewkd.ipynb #8118c610
 class Fusion(nn.Module):
     "Brings one level to the common width, mixes it with the deeper levels, and shapes it like the teacher's map."
 
@@ -80,7 +80,7 @@ class Fusion(nn.Module):
         x = to_size(x, size)
         return self.expand(x), x
 
-
+# %% ../../nbs/losses/reviewkd.ipynb #f488c79b
 class Review(nn.Module):
     "The fusions of all levels."
 

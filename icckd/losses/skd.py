@@ -11,7 +11,7 @@ from .holistic import Holistic
 from .pairwise import PairWise
 from .pixelwise import PixelWise
 
-# %% ../../nbs/losses/skd.ipynb #ce5296f2
+# %% ../../nbs/losses/skd.ipynb #ffcf628a
 class SKDS(Sum):
     "Structured distillation of 2019: pixel-wise + pair-wise over the full map + holistic (Liu et al., CVPR 2019)."
 
@@ -30,7 +30,7 @@ class SKDS(Sum):
             holistic=Holistic(holistic, mode=mode, size=size),
         )
 
-
+# %% ../../nbs/losses/skd.ipynb #d18e99f8
 class SKDD(SKDS):
     "Structured distillation of 2020: pixel-wise + pair-wise over pooled nodes + holistic (Liu et al., TPAMI 2020)."
 

@@ -33,7 +33,7 @@ class Outputs:
         "The same values without gradient."
         return Outputs(self.logits.detach(), {name: x.detach() for name, x in self.layers.items()})
 
-# %% ../../nbs/models/layers.ipynb #3e2e2475
+# %% ../../nbs/models/layers.ipynb #ac4536b7
 def expand_layers(
     network: nn.Module,
     names,  # layer names; "stages" and "stages_preact" stand for all stage ends
@@ -51,7 +51,7 @@ def expand_layers(
             expanded.append(name)
     return tuple(dict.fromkeys(expanded))
 
-
+# %% ../../nbs/models/layers.ipynb #740630b6
 def find_module(
     network: nn.Module,
     name: str,  # a readable name or a module path, with or without ":input"

@@ -36,7 +36,7 @@ def _stage(channels_in: int, expansion: int, channels: int, count: int, stride: 
     rest = [InvertedResidual(channels, channels, 1, expansion) for _ in range(count - 1)]
     return nn.Sequential(InvertedResidual(channels_in, channels, stride, expansion), *rest)
 
-# %% ../../nbs/models/mobilenetv2.ipynb #7edced93
+# %% ../../nbs/models/mobilenetv2.ipynb #96bd6469
 class MobileNetV2(nn.Module):
     "The CIFAR form, half as wide as the paper's."
 
@@ -61,5 +61,5 @@ class MobileNetV2(nn.Module):
             maps = block(maps)
         return self.classifier(self.flatten(self.avgpool(self.conv2(maps))))
 
-
+# %% ../../nbs/models/mobilenetv2.ipynb #e5eaf665
 mobilenetv2 = MobileNetV2

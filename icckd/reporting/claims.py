@@ -44,7 +44,7 @@ def verdict(
         return f"descriptive: {'ahead' if mean > 0 else 'behind' if mean < 0 else 'level'}"
     return "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
 
-# %% ../../nbs/reporting/claims.ipynb #fc2a7cbd
+# %% ../../nbs/reporting/claims.ipynb #36f34af4
 @dataclass(frozen=True)
 class Claim:
     "One sentence of a paper, as a comparison in the setting of one of its tables."
@@ -66,7 +66,7 @@ def _rows(table: str) -> pd.DataFrame:
     "A published table, read once."
     return published(table).assign(measured=lambda rows: rows["metric"].str.partition("_")[0])
 
-
+# %% ../../nbs/reporting/claims.ipynb #bb0491f5
 def printed_value(
     table: str,
     method: str,  # our method name, or the printed one
@@ -88,7 +88,7 @@ def printed_difference(claim: Claim) -> float:
     differences = [printed_value(claim.table, names[0], pair, claim.metric) - other(pair) for pair in claim.pairs]
     return mean_sd(d for d in differences if not math.isnan(d))[0]
 
-# %% ../../nbs/reporting/claims.ipynb #1bf25388
+# %% ../../nbs/reporting/claims.ipynb #15d90b59
 def claims_from_table(
     table: str,
     better: str,  # our method name
@@ -109,7 +109,7 @@ def claims_from_table(
             claims.append(Claim(text + (f", {group[0][0]} -> {group[0][1]}" if each_pair else ""), table, better, worse, pairs=tuple(group), metric=metric))
     return claims
 
-
+# %% ../../nbs/reporting/claims.ipynb #f6b6ecf6
 def control_claims(
     claims: list[Claim],
     worse: str,  # our method name of the control, which no paper prints
@@ -120,7 +120,7 @@ def control_claims(
     text = lambda pairs: ", ".join(f"{teacher} -> {student}" for teacher, student in pairs)
     return [Claim(f"{find_method(better, 'classification').title} beats {name}, {text(pairs)}", table, better, worse, pairs=pairs, metric=metric) for table, pairs, better, metric in settings]
 
-# %% ../../nbs/reporting/claims.ipynb #10af0cdd
+# %% ../../nbs/reporting/claims.ipynb #945603c2
 def _initialisation(table: str, method: str, pair: tuple[str, str]) -> dict[str, str]:
     "What the records of a printed row must have started from, where the table prints it once."
     rows = _rows(table)
@@ -129,7 +129,7 @@ def _initialisation(table: str, method: str, pair: tuple[str, str]) -> dict[str,
     found = set(rows.loc[(rows["our_method"] == method) & (rows["our_teacher"] == pair[0]) & (rows["our_student"] == pair[1]), "init"]) - {""}
     return {"initialisation": found.pop()} if len(found) == 1 else {}
 
-
+# %% ../../nbs/reporting/claims.ipynb #ca9bf1ea
 def measured_differences(
     results: Results,
     claim: Claim,
@@ -150,7 +150,7 @@ def measured_differences(
     seeds = sorted(set.intersection(*map(set, by_pair))) if by_pair else []
     return {seed: mean_sd(found[seed] for found in by_pair)[0] for seed in seeds}, len(by_pair), names
 
-# %% ../../nbs/reporting/claims.ipynb #60564003
+# %% ../../nbs/reporting/claims.ipynb #1744ab0a
 def claims_table(
     results: Results,
     name: str,  # of the table
@@ -173,7 +173,7 @@ def claims_table(
                      "note": "; ".join(x for x in (conflict, claim.note) if x), "records": " ".join(names)})
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/reporting/claims.ipynb #fbb5d42a
 def claims_view(frame: pd.DataFrame) -> Shown:
     "The claims for reading."
     measured = lambda row: "" if not row["seeds"] else number(row["difference_mean"], "+") + (f" [{row['low']:+.2f}, {row['high']:+.2f}]" if not math.isnan(row["low"]) else "")
@@ -181,7 +181,7 @@ def claims_view(frame: pd.DataFrame) -> Shown:
                                 "seeds": row["seeds"] or "", "verdict": ", ".join(x for x in (row["verdict"], row["size"]) if x), "note": row["note"]} for _, row in frame.iterrows()])
     return Shown(shown[[c for c in shown if c in ("claim", "verdict") or shown[c].astype(bool).any()]])
 
-# %% ../../nbs/reporting/claims.ipynb #b61a1a0b
+# %% ../../nbs/reporting/claims.ipynb #0894f857
 def stand_in_claims(
     results: Results,
     name: str,
@@ -207,7 +207,7 @@ def stand_in_claims(
                "high", "seeds", "verdict", "records"]
     return pd.DataFrame(rows, columns=columns)
 
-
+# %% ../../nbs/reporting/claims.ipynb #299fd8fd
 def stand_in_claims_view(frame: pd.DataFrame, block: Block) -> Shown:
     "One line a rival; two columns for each of the paper's own methods."
     title, lines = lambda m: find_method(m, block.task).title, {}

@@ -11,10 +11,11 @@ __all__ = ['BACKGROUND', 'method_colour', 'method_label', 'paper_style', 'Pictur
            'plain_palette', 'segmentation_figure', 'misread_background', 'channel_distributions', 'channel_divergences',
            'channel_gap', 'channels_to_show', 'channel_figure']
 
-# %% ../../nbs/reporting/figures.ipynb #2c99706d
+# %% ../../nbs/reporting/figures.ipynb #9e4fd881
 import io
 import math
 from functools import wraps
+
 
 import matplotlib
 import numpy as np
@@ -28,6 +29,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from PIL import Image
 
+# %% ../../nbs/reporting/figures.ipynb #34424ca3
 from ..core.files import write_atomically
 from ..data.create import load_dataset
 from ..data.segmentation import colour_labels
@@ -39,7 +41,7 @@ from .claims import interval, verdict
 from .plan import Block
 from .tables import Results, Shown, arrays, format_mean, mean_sd, methods_shown, number, paired_differences
 
-# %% ../../nbs/reporting/figures.ipynb #988e3526
+# %% ../../nbs/reporting/figures.ipynb #1a76deb9
 _STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "axes.spines.top": False,
           "axes.spines.right": False, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "figure.constrained_layout.use": True}
 _OWN = {"teacher": "#000000", "none": "#8a8a8a", "kd": "#e69f00", "pixelwise": "#e69f00", "at": "#3a9bdc", "ickd_c": "#d55e00", "ickd_s": "#d55e00", "mlld": "#a0307d", "cwd": "#007f5f"}
@@ -60,7 +62,7 @@ def method_label(method: str, task: str) -> str:
     "A short name for pictures."
     return "teacher" if method == "teacher" else _LABELS.get(method, find_method(method, task).title)
 
-
+# %% ../../nbs/reporting/figures.ipynb #aa9785d1
 def paper_style(draw):
     "Decorates a function that draws, so that the caller's settings neither matter nor change."
     @wraps(draw)
@@ -69,7 +71,7 @@ def paper_style(draw):
             return draw(*arguments, **options)
     return styled
 
-# %% ../../nbs/reporting/figures.ipynb #cf9f7fca
+# %% ../../nbs/reporting/figures.ipynb #96b18e95
 class Picture:
     "A written picture; a notebook shows it."
 
@@ -95,7 +97,7 @@ def _with_palette(image: Image.Image, colours: list[str]) -> Image.Image:
     out.putpalette(palette.astype(np.uint8).tobytes())
     return out
 
-
+# %% ../../nbs/reporting/figures.ipynb #b1eda661
 @paper_style
 def png_bytes(
     figure: Figure,
@@ -120,7 +122,7 @@ def save_figure(results: Results, name: str, figure: Figure, most: int = 60_000)
     write_atomically(results.folder / "figures" / f"{name}.png", content)
     return Picture(name, content)
 
-
+# %% ../../nbs/reporting/figures.ipynb #db508f15
 def save_numbers(results: Results, name: str, frame: pd.DataFrame, shown: Shown) -> Shown:
     "Writes figures/NAME.csv, the numbers of a figure, and returns what to show."
     buffer = io.StringIO()
@@ -128,7 +130,7 @@ def save_numbers(results: Results, name: str, frame: pd.DataFrame, shown: Shown)
     write_atomically(results.folder / "figures" / f"{name}.csv", buffer.getvalue())
     return shown
 
-# %% ../../nbs/reporting/figures.ipynb #ae604cd6
+# %% ../../nbs/reporting/figures.ipynb #32a4a28e
 def ranking_table(
     results: Results,
     name: str,  # of the table
@@ -155,7 +157,7 @@ def ranking_table(
     frame["unbeaten"] = _unbeaten(frame[["gain", "extra_time", "extra_memory"]].to_numpy(dtype=float))
     return frame
 
-
+# %% ../../nbs/reporting/figures.ipynb #2da57db0
 def _unbeaten(points: np.ndarray) -> list[bool]:  # (methods, 3): gain, time, memory
     "Which rows no other row beats: at least as good everywhere and better somewhere."
     signed = np.where(np.isnan(points), np.inf, points * [-1, 1, 1])  # less is better; what is not known does not beat
@@ -238,7 +240,7 @@ def ranking_figure(
             place_labels(axes, list(zip(rows[column], rows["gain"])), [method_label(m, block.task) for m in rows["method"]], [method_colour(m) for m in rows["method"]])
     return figure
 
-# %% ../../nbs/reporting/figures.ipynb #3b46bd5e
+# %% ../../nbs/reporting/figures.ipynb #ed25d1e0
 def recorded_arrays(results: Results, block: Block, method: str) -> dict[int, dict[str, np.ndarray]]:
     "Seed -> arrays of every record of a row that has any."
     found = {seed: arrays(results, name) for seed, (name, r) in results.of(block, method).items() if r["status"] == "ok"}
@@ -254,7 +256,7 @@ def first_recorded(
     recorded = [m for m in candidates if recorded_arrays(results, block, m)]
     return (recorded or [m for m in candidates if m in block.methods] or list(candidates))[0]
 
-
+# %% ../../nbs/reporting/figures.ipynb #b125c356
 def panel_arrays(
     results: Results,
     block: Block,
@@ -277,7 +279,7 @@ def panels(
     pick = key if callable(key) else lambda content: content.get(key)
     return {method_label(m, task): pick(a) for m, a in shown.items()}, {method_label(m, task): method_colour(m) for m in shown}
 
-
+# %% ../../nbs/reporting/figures.ipynb #49d01102
 def shown_samples(shown: dict[str, dict], most: int) -> list[int]:
     "Positions in the evaluation split of the samples that arrays belong to; the first ones where nothing is recorded."
     recorded = [a["indices"] for a in shown.values() if "indices" in a]
@@ -293,7 +295,7 @@ def figure_block(
     blocks = [b for b in results.profile.blocks if b.task == task]
     return next((b for b in blocks if (b.dataset, b.teacher, b.student) == published), blocks[0])
 
-
+# %% ../../nbs/reporting/figures.ipynb #eb2fdeb9
 def compared(
     results: Results,
     block: Block,
@@ -312,7 +314,7 @@ def compared(
                      "records": " ".join(results.of(block, method)[seed][0] for seed in of_method)})
     return rows
 
-
+# %% ../../nbs/reporting/figures.ipynb #027f5c20
 def distances_to_teacher(
     results: Results,
     block: Block,
@@ -337,7 +339,7 @@ def distances_view(frame: pd.DataFrame, block: Block) -> Shown:
         line[f"{row['measure']}, against {method_label(row['reference'], block.task)}"] = row["verdict"] if row["n"] else ""
     return Shown(pd.DataFrame(list(lines.values())))
 
-# %% ../../nbs/reporting/figures.ipynb #36814f4c
+# %% ../../nbs/reporting/figures.ipynb #e8f06292
 def correlation_gaps(
     student_logits: np.ndarray,  # (batch, classes)
     teacher_logits: np.ndarray,  # the same
@@ -360,7 +362,7 @@ def correlation_distance(
         return float((gap**2).sum() / len(gap))
     return measure
 
-
+# %% ../../nbs/reporting/figures.ipynb #dbc46572
 def correlation_panels(
     results: Results,
     block: Block,
@@ -374,7 +376,7 @@ def correlation_panels(
     gap = lambda content: correlation_gaps(content["logits"], teacher, temperature)[kind] if "logits" in content and teacher is not None else None
     return *panels(shown, gap, block.task), seed
 
-
+# %% ../../nbs/reporting/figures.ipynb #644a66e7
 @paper_style
 def correlation_figure(
     gaps: dict[str, np.ndarray | None],  # title -> square difference matrix; None: not run
@@ -401,14 +403,14 @@ def _ends(length: int) -> list[int]:
     "Tick positions: first, middle and last."
     return [0, length // 2, length - 1]
 
-
+# %% ../../nbs/reporting/figures.ipynb #ad492d91
 def _not_run(axes, shape: tuple[int, int] = (1, 1)) -> None:
     "An empty panel of the neighbours' shape that says so."
     axes.set(xticks=[], yticks=[])
     axes.imshow(np.ones(shape), cmap="gray", vmin=0, vmax=1)
     axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color="#8a8a8a")
 
-# %% ../../nbs/reporting/figures.ipynb #491e2ea0
+# %% ../../nbs/reporting/figures.ipynb #2c15e93a
 def feature_map(content: dict) -> np.ndarray | None:  # (samples, channels, height, width)
     "The last map of a probe: adapted to the teacher's channels where the record has it."
     found = content.get("adapted", content.get("last"))
@@ -431,7 +433,7 @@ def spectrum(features: np.ndarray) -> np.ndarray:  # (samples, channels, height,
     values = np.linalg.eigvalsh(flat @ flat.swapaxes(1, 2))[:, ::-1].clip(min=0)
     return values / np.maximum(values.sum(1, keepdims=True), 1e-12)
 
-
+# %% ../../nbs/reporting/figures.ipynb #bb9e4c68
 def spectrum_gap(student: dict, teacher: dict) -> float | None:
     "Mean distance between the spectra of student and teacher; independent of the order of channels."
     maps = [feature_map(x) for x in (student, teacher)]
@@ -440,7 +442,7 @@ def spectrum_gap(student: dict, teacher: dict) -> float | None:
     channels = min(m.shape[1] for m in maps)
     return float(np.abs(spectrum(maps[0])[:, :channels] - spectrum(maps[1])[:, :channels]).sum(1).mean())
 
-# %% ../../nbs/reporting/figures.ipynb #e234756d
+# %% ../../nbs/reporting/figures.ipynb #28ef082a
 def mosaic(features: np.ndarray) -> np.ndarray:  # (channels, height, width) -> one picture of 4 columns, with white lines
     "Channels side by side, in reading order, each scaled to 0..1."
     channels, height, width = features.shape
@@ -451,7 +453,7 @@ def mosaic(features: np.ndarray) -> np.ndarray:  # (channels, height, width) -> 
         out[top : top + height, left : left + width] = (x - x.min()) / max(x.max() - x.min(), 1e-12)
     return out
 
-
+# %% ../../nbs/reporting/figures.ipynb #f786caba
 @paper_style
 def icc_figure(
     maps: dict[str, np.ndarray | None],  # title -> (samples, channels, height, width); None: not run
@@ -485,7 +487,7 @@ def icc_figure(
             grid[i][left + 1].imshow(icc_matrix(torch.from_numpy(shown))[0].numpy(), cmap="magma_r", vmin=0, vmax=1, interpolation="nearest")
     return figure
 
-# %% ../../nbs/reporting/figures.ipynb #cd2919f2
+# %% ../../nbs/reporting/figures.ipynb #ff023627
 def evaluation_pictures(
     dataset: str,
     indices: list[int],  # positions in the evaluation split, as recorded: 0, 1, 2, ...
@@ -508,7 +510,7 @@ def evaluation_pictures(
     pixels = (images * 255).round().clamp(0, 255).byte().movedim(1, 3).numpy()
     return {"images": pixels, "labels": labels.numpy(), "palette": data.palette, "class_names": data.class_names}
 
-
+# %% ../../nbs/reporting/figures.ipynb #548c6f4a
 def plain_palette(classes: int = 256) -> torch.Tensor:  # (classes, 3) uint8
     "Colours for label maps whose data set is not here."
     colours = np.tile(matplotlib.colormaps["tab20"](range(20))[:, :3], (math.ceil(classes / 20), 1))[:classes]
@@ -558,7 +560,7 @@ def misread_background(results: Results, block: Block) -> pd.DataFrame:
     values = {m: {s: of(r) for s, (_, r) in results.of(block, m).items() if r["status"] == "ok" and r.get("details", {}).get("class_accuracy")} for m in methods_shown(results, block)}
     return pd.DataFrame(compared(results, block, "background called object, %", values, "none", ("fewer", "more")))
 
-# %% ../../nbs/reporting/figures.ipynb #aeee53fd
+# %% ../../nbs/reporting/figures.ipynb #1b5b4092
 def channel_distributions(
     channels: np.ndarray,  # (channels, height, width) logits of one image
     temperature: float = 4.0,
@@ -580,14 +582,14 @@ def channel_divergences(
     logs = [(x[0].flatten(1) / temperature).log_softmax(1) for x in (student, teacher)]
     return (logs[1].exp() * (logs[1] - logs[0])).sum(1).numpy()
 
-
+# %% ../../nbs/reporting/figures.ipynb #48e7f8d0
 def channel_gap(student: dict, teacher: dict) -> float | None:
     "A measure: the mean divergence over the recorded channels."
     if "channels" not in student or "channels" not in teacher:
         return None
     return float(channel_divergences(student["channels"], teacher["channels"]).mean())
 
-# %% ../../nbs/reporting/figures.ipynb #40979ccc
+# %% ../../nbs/reporting/figures.ipynb #57401235
 def channels_to_show(
     pictures: dict | str,  # from `evaluation_pictures`
     logits: np.ndarray | None,  # (channels, height, width) of the first image, the teacher's
@@ -601,7 +603,7 @@ def channels_to_show(
     order = sorted(recorded, key=lambda c: (c == 0, -size[c]))
     return [c for c in order if not isinstance(pictures, dict) or size[c]][:count] or [0]
 
-
+# %% ../../nbs/reporting/figures.ipynb #64524e56
 @paper_style
 def channel_figure(
     pictures: dict | str,  # from `evaluation_pictures`

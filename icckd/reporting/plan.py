@@ -28,7 +28,7 @@ from ..training.records import read_record, record_name
 from ..training.recipes import find_recipe
 from ..training.runs import PAIR_PARAMETERS, TEACHER_PARAMETERS, create_network, record_state
 
-# %% ../../nbs/reporting/plan.ipynb #747518d9
+# %% ../../nbs/reporting/plan.ipynb #ddaa917e
 @dataclass(frozen=True)
 class Block:
     "One pair of networks on one data set, with its methods."
@@ -49,7 +49,7 @@ class Block:
         "The pair's name for PAIRS=..."
         return pair_slug(self.dataset, self.teacher, self.student)
 
-
+# %% ../../nbs/reporting/plan.ipynb #5aff39ef
 @dataclass(frozen=True)
 class Profile:
     "How big."
@@ -70,7 +70,7 @@ _SHORT_CLASSIFICATION = Block("classification", "cifar100", "resnet20", "resnet8
 _SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation",
     options={"evaluate_every": 4})
 
-# %% ../../nbs/reporting/plan.ipynb #84826e63
+# %% ../../nbs/reporting/plan.ipynb #8b8e4ea7
 _CIFAR_GPU = {"gpu": 1, "mem_mb": 16000, "runtime": 2880}
 _LARGE_GPU = {"gpu": 1, "mem_mb": 64000, "runtime": 10080}
 
@@ -80,7 +80,7 @@ def _methods_of(table: str, task: str) -> tuple[str, ...]:
     names = [m for m in published(table)["our_method"] if m]
     return tuple(dict.fromkeys(["none", *names]))
 
-
+# %% ../../nbs/reporting/plan.ipynb #49be44fa
 def _cifar_blocks() -> list[Block]:
     "CIFAR-100: every pair of the ICKD and MLLD tables under the common recipe, and under MLLD's own with its control."
     blocks = {}
@@ -194,7 +194,7 @@ def _exists(method: str, task: str) -> bool:
     except ValueError:
         return False
 
-# %% ../../nbs/reporting/plan.ipynb #f19fc4f7
+# %% ../../nbs/reporting/plan.ipynb #8f6e35e3
 def make_jobs(
     profile: str,
     pairs: str = "",
@@ -221,7 +221,7 @@ def make_jobs(
             jobs[job.name] = job
     return sorted(jobs.values(), key=lambda job: job.kind != "teacher")
 
-
+# %% ../../nbs/reporting/plan.ipynb #e57579a7
 def _job(kind: str, values: dict, needs: tuple, block: Block) -> Job:
     "A job named after its records, with its manifest beside the weights."
     student = None if kind == "teacher" else values["student"]
@@ -281,7 +281,7 @@ def parameter_file(job: Job) -> Path:
     "The file from which papermill takes the job's parameters."
     return Path(job.parameters["work"]) / job.parameters["profile"] / "jobs" / f"{job.name}.yaml"
 
-# %% ../../nbs/reporting/plan.ipynb #b01d77ae
+# %% ../../nbs/reporting/plan.ipynb #b3f70357
 SIZES = {  # training images and their size, for estimates before any data is there
     "digits100": (5000, (32, 32)), "digit_scenes": (1000, (96, 96)), "cifar100": (50000, (32, 32)), "imagenet": (1281167, (224, 224)), "camvid": (367, (360, 360)),
     "voc2012": (10582, (512, 512)), "cityscapes": (2975, (512, 512)), "ade20k": (20210, (512, 512)),
@@ -303,7 +303,7 @@ def _cost(network: str, classes: int, size: tuple, batch: int) -> tuple[int, int
     weights = sum(p.numel() * 4 for p in net.parameters())
     return count_multiply_adds(net, (3, *size)), sum(size for size, _ in kept.values()) + 2 * weights
 
-
+# %% ../../nbs/reporting/plan.ipynb #fde32193
 def estimate(
     job: Job,
 ) -> dict:  # multiply-adds of the whole job and bytes of one step
@@ -343,7 +343,7 @@ def measured_speed(
         steps += 1
     return steps * 64 * 3 * _cost("resnet20", 100, (32, 32), 64)[0] / (time.perf_counter() - start)
 
-# %% ../../nbs/reporting/plan.ipynb #0564e549
+# %% ../../nbs/reporting/plan.ipynb #3e1d8b7b
 def plan_text(
     profile: str,
     pairs: str = "",
@@ -366,7 +366,7 @@ def plan_text(
     total = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
     return "\n".join([f"profile {profile}: {find_profile(profile).about}", *lines, f"{len(jobs)} jobs, {sum(counts.values())} records: {total}; about {hours:.2g} h on this machine for what would run, at {speed:.1e} multiply-adds a second"])
 
-
+# %% ../../nbs/reporting/plan.ipynb #8cfc1d15
 @lru_cache(maxsize=None)
 def _data_sentence(dataset: str) -> str:
     "Why the data set cannot be read here, or nothing."

@@ -29,7 +29,7 @@ IMAGENET_NETWORKS = {"ResNet34": "torchvision:resnet34", "ResNet18": "torchvisio
 DATASETS = {"CIFAR-100": "cifar100", "ImageNet": "imagenet", "voc2012+sbd": "voc2012", "voc2012-aug": "voc2012", "voc2012": "voc2012", "cityscapes": "cityscapes",
             "ade20k": "ade20k", "camvid": "camvid"}
 
-# %% ../../nbs/reporting/published.ipynb #6756baec
+# %% ../../nbs/reporting/published.ipynb #740cdcb8
 @lru_cache(maxsize=None)
 def published_tables() -> tuple[str, ...]:
     "Names of the published tables."
@@ -43,7 +43,7 @@ def _read(table: str) -> pd.DataFrame:
         raise ValueError(f"published table {table!r}: {near_matches(table, [*published_tables(), 'network_counts'])}")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
-
+# %% ../../nbs/reporting/published.ipynb #e3755c97
 def published(
     table: str,  # e.g. "ickd_cifar100"
 ) -> pd.DataFrame:  # the file's columns, `value` as number (NaN where printed as N/A), `verified` as bool, and our names

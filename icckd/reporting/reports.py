@@ -16,7 +16,7 @@ import pandas as pd
 from ..core.files import code_digest, digest_bytes, digest_file, digest_json, write_atomically, write_json
 from ..data.create import DATASETS
 
-# %% ../../nbs/reporting/reports.ipynb #59303fc4
+# %% ../../nbs/reporting/reports.ipynb #eec56899
 PAPERS = {  # notebook in nbs/papers -> what it regenerates
     "ickd": "ICKD (ICCV 2021): CIFAR-100, ImageNet and Pascal VOC tables",
     "ickd_supplement": "ICKD supplement: features and ICC matrices, segmentations",
@@ -40,7 +40,7 @@ def _code_cells(path: Path) -> str:
     "A notebook's code, without outputs and prose."
     return "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code")
 
-
+# %% ../../nbs/reporting/reports.ipynb #975c93a3
 def inputs_digest(paper: str, profile: str, results: str) -> str:
     "Digest of what a report is made from: records of its tasks with their arrays, the notebook, the reporting code, the published values."
     folder = Path(results) / profile / "records"
@@ -49,7 +49,7 @@ def inputs_digest(paper: str, profile: str, results: str) -> str:
     modules = [f"icckd.reporting.{p.stem}" for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
     return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(*modules)])
 
-# %% ../../nbs/reporting/reports.ipynb #92c0674d
+# %% ../../nbs/reporting/reports.ipynb #e6e68e24
 def prepare_manifests(
     profile: str,
     results: str,
@@ -73,7 +73,7 @@ def command(paper: str, profile: str, results: str, manifest: str) -> str:
     call = f"from icckd.reporting.reports import render; render('{profile}', '{results}', ['{paper}'], '{manifest}')"
     return f'-c "{call}"'
 
-
+# %% ../../nbs/reporting/reports.ipynb #b6afc363
 def render(
     profile: str,
     results: str = "results",
@@ -97,7 +97,7 @@ def render(
             write_json(manifest, {"inputs": inputs, "report": str(target)})
         print(f"{target}: {PAPERS[paper]}")
 
-
+# %% ../../nbs/reporting/reports.ipynb #197ba98d
 def _readable_notebook(path: Path) -> str:
     "The executed notebook without what changes from run to run: times, counters, papermill's metadata."
     notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def _readable_notebook(path: Path) -> str:
                     output["execution_count"] = None
     return json.dumps(notebook, indent=0, sort_keys=True, ensure_ascii=False) + "\n"
 
-# %% ../../nbs/reporting/reports.ipynb #e676b053
+# %% ../../nbs/reporting/reports.ipynb #506f4a3a
 def compare(
     profile: str,
     results: str = "results/local",
@@ -129,7 +129,7 @@ def compare(
     frame = found[0].merge(found[1], on=keys, suffixes=("", "_committed"))
     return frame.assign(difference=frame["measured_mean"] - frame["measured_mean_committed"])
 
-
+# %% ../../nbs/reporting/reports.ipynb #46bf8c4b
 def comparison_text(profile: str, results: str, committed: str = "results") -> str:
     "The comparison in a few lines."
     same_place = Path(results).resolve() == Path(committed).resolve()
@@ -144,7 +144,7 @@ def comparison_text(profile: str, results: str, committed: str = "results") -> s
     return "\n".join([places, f"compared with {Path(committed) / profile}: {len(frame)} numbers, {int((frame['difference'] == 0).sum())} equal, "
                               f"mean distance {frame['difference'].abs().mean():.3f} points, largest {frame['difference'].abs().max():.3f}", *lines])
 
-
+# %% ../../nbs/reporting/reports.ipynb #1a5f5c19
 def main(arguments=None) -> None:
     "The commands behind `make report` and the end of `make reproduce`."
     parser = argparse.ArgumentParser(description="Render the reports, or compare tables with the committed ones.")

@@ -62,7 +62,7 @@ class Results:
         "The last epoch's metric of every student that did not fail."
         return {seed: r["last"][metric] for seed, (_, r) in self.of(block, method, **wanted).items() if r["status"] == "ok" and metric in r["last"]}
 
-# %% ../../nbs/reporting/tables.ipynb #5217afb7
+# %% ../../nbs/reporting/tables.ipynb #fba49e32
 def methods_shown(
     results: Results,
     block: Block,
@@ -89,7 +89,7 @@ def stand_ins(results: Results, task: str) -> list[Block]:
     "The profile's blocks of a task that are no published setting."
     return [block for block in results.profile.blocks if block.task == task and not block.paper_pair]
 
-
+# %% ../../nbs/reporting/tables.ipynb #805cfc2d
 def block_text(results: Results, block: Block) -> str:
     "One sentence about a block."
     recipe = find_recipe(block.recipe)
@@ -121,7 +121,7 @@ def format_mean(mean: float, sd: float, n: int, form: str = ".2f") -> str:
         return ""
     return f"{mean:{form}} ({n:.0f})" if math.isnan(sd) else f"{mean:{form}} +- {sd:{form}} ({n:.0f})"
 
-# %% ../../nbs/reporting/tables.ipynb #b6e6a429
+# %% ../../nbs/reporting/tables.ipynb #f5f7d7a4
 COLUMNS = ["table", "dataset", "teacher", "student", "method", "title", "metric", "split", "published", "verified", "measured_mean", "measured_sd", "n", "gain",
            "gain_sd", "difference", "state", "recipe", "init", "printed_teacher", "printed_student", "source", "note", "records"]
 
@@ -145,7 +145,7 @@ def measured_row(
                   "gain_sd": gain_sd, "state": _state(results, found), "recipe": block.teacher_recipe if teacher else block.recipe,
                   "split": " ".join(sorted({r["split"] for _, r in found.values()})), "records": " ".join(found[seed][0] for seed in good)}
 
-
+# %% ../../nbs/reporting/tables.ipynb #531ef4be
 def _state(results: Results, found: dict) -> str:
     "What stands behind a number, the worst first."
     failed = [r["error"]["error"] for _, r in found.values() if r["status"] != "ok"]
@@ -166,7 +166,7 @@ def stand_in_table(
     methods = ["teacher", *methods_shown(results, block)]
     return pd.DataFrame([measured_row(results, table, block, method, metric) for method in methods for metric in metrics], columns=COLUMNS)
 
-# %% ../../nbs/reporting/tables.ipynb #7242f68e
+# %% ../../nbs/reporting/tables.ipynb #1dc3a998
 _PUBLISHED_RECIPES = {  # published table -> our method ("" stands for the others) -> recipes with which its values were made
     "ickd_cifar100": {"": ("repdistiller", "ickd")},
     "ickd_imagenet": {"": ("imagenet_mdistiller",), "ickd_c+kd": ("imagenet_ickd",)},
@@ -188,7 +188,7 @@ def _paper_blocks() -> dict[tuple[str, str], list[Block]]:
         found.setdefault((block.dataset, block.teacher), []).append(block)
     return found
 
-
+# %% ../../nbs/reporting/tables.ipynb #e80f17cb
 def published_block(
     table: str,  # name of a published table
     dataset: str,
@@ -203,7 +203,7 @@ def published_block(
     found = [(b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes) for b in _paper_blocks().get((dataset, teacher), []) if fits(b)]
     return next((pair for pair in found if pair[1]), found[0] if found else (None, False))
 
-# %% ../../nbs/reporting/tables.ipynb #9391bda9
+# %% ../../nbs/reporting/tables.ipynb #6582525f
 def published_table(
     results: Results,
     name: str,  # of the published table, e.g. "ickd_cifar100"
@@ -216,7 +216,7 @@ def published_table(
     out = [_published_row(results, name, row, methods or {}) for _, row in rows.iterrows()]
     return annotated(pd.DataFrame(out, columns=COLUMNS), notes)
 
-
+# %% ../../nbs/reporting/tables.ipynb #7b7d0063
 def _published_row(results: Results, name: str, row: pd.Series, methods: dict) -> dict:
     "One printed value, with what was measured for it."
     metric, _, split = row["metric"].partition("_")
@@ -252,7 +252,7 @@ def annotated(
         frame.loc[hit, "note"] = [f"{old} | {text}" if old else text for old in frame.loc[hit, "note"]]
     return frame
 
-# %% ../../nbs/reporting/tables.ipynb #2cd92b25
+# %% ../../nbs/reporting/tables.ipynb #8e289c7a
 def counted_networks(
     names: list[str],  # of our networks
     num_classes: int,
@@ -267,7 +267,7 @@ def counted_networks(
         rows[name] = {"params_M": count_parameters(network) / 1e6, "flops_G": count_multiply_adds(network, (3, *size), auxiliary) / 1e9}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["params_M", "flops_G"])
 
-
+# %% ../../nbs/reporting/tables.ipynb #e796a55a
 def with_counts(
     frame: pd.DataFrame,  # from `published_table`
     counts: pd.DataFrame,  # from `counted_networks`
@@ -307,7 +307,7 @@ def _marks(note: str, known: list[str]) -> str:
     known += [text for text in texts if text not in known]
     return " " + "".join(f"[{i}]" for i in sorted(known.index(text) + 1 for text in texts)) if texts else ""
 
-# %% ../../nbs/reporting/tables.ipynb #9bfebc56
+# %% ../../nbs/reporting/tables.ipynb #1b1a2d7a
 def number(x: float, sign: str = "", places: int = 2) -> str:
     "A number as text, empty for NaN."
     return "" if pd.isna(x) or x == "" else f"{x:{sign}.{places}f}"
@@ -328,7 +328,7 @@ def printed_text(row) -> str:
     text = number(value) if pd.isna(value) or (round(value, 2) == value and row["metric"] not in ("params", "flops")) else f"{value:g}"
     return (text + ("" if row["verified"] in (True, "True") else "*")) if text else ""
 
-
+# %% ../../nbs/reporting/tables.ipynb #d4716651
 def stand_in_view(frame: pd.DataFrame) -> Shown:
     "One line a method: every metric's measured value and its gain over the undistilled student."
     lines = []

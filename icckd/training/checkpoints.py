@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 
 from ..core.files import digest_bytes, write_atomically
 
-# %% ../../nbs/training/checkpoints.ipynb #2f4792f7
+# %% ../../nbs/training/checkpoints.ipynb #089b502f
 def pack_state(
     state,  # dicts, lists, tuples, numbers, strings, None and tensors, nested
 ) -> bytes:  # a safetensors file
@@ -38,7 +38,7 @@ def pack_state(
     tree = json.dumps(encode(state))
     return save(tensors, metadata={"tree": tree})
 
-
+# %% ../../nbs/training/checkpoints.ipynb #f40c2925
 def unpack_state(content: bytes):
     "The state that `pack_state` packed."
     tensors = load(content)
@@ -52,7 +52,7 @@ def unpack_state(content: bytes):
         return tuple(map(decode, value)) if kind == "tuple" else [decode(v) for v in value] if kind == "list" else value
     return decode(json.loads(header["__metadata__"]["tree"]))
 
-# %% ../../nbs/training/checkpoints.ipynb #40e0b793
+# %% ../../nbs/training/checkpoints.ipynb #4ba8e556
 def save_checkpoint(
     folder: str | Path,
     step: int,  # steps done so far; names the file
@@ -73,7 +73,7 @@ def _checkpoints(folder: str | Path) -> list[Path]:
     files = [p for p in Path(folder).glob("step-*.safetensors") if re.fullmatch(r"step-\d{9}-[0-9a-f]{16}", p.stem)]
     return sorted(files, key=lambda p: (p.stem[:14], p.stat().st_mtime_ns), reverse=True)
 
-
+# %% ../../nbs/training/checkpoints.ipynb #b3c43c0f
 def load_checkpoint(
     folder: str | Path,
     at_most: int | None = None,  # no later than after so many steps

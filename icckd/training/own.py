@@ -51,7 +51,7 @@ OWN_PARAMETERS = {
     "manifest": "",
 }
 
-# %% ../../nbs/training/own.ipynb #03e31678
+# %% ../../nbs/training/own.ipynb #d7edecee
 def parse_layers(
     parameter: str,  # its name, for messages
     text: str,  # e.g. "last=layer4 pooled=fc:input"
@@ -76,11 +76,11 @@ def _own_function(spec: str):
         raise RunError(f"network {spec!r}: {path} has no function {name!r}; {near_matches(name, known)}")
     return getattr(module, name)
 
-
+# %% ../../nbs/training/own.ipynb #baf0ab70
 def _is_own(spec: str) -> bool:
     return ":" in spec and spec.partition(":")[0] not in LIBRARIES
 
-# %% ../../nbs/training/own.ipynb #6c1e76e4
+# %% ../../nbs/training/own.ipynb #91876e73
 def _called(spec: str, num_classes: int) -> nn.Module:
     "Calls a function of the user's. Raises RunError that says where it failed, or what it returned instead of a network."
     try:
@@ -98,7 +98,7 @@ def _called(spec: str, num_classes: int) -> nn.Module:
             module.inplace = False
     return network
 
-
+# %% ../../nbs/training/own.ipynb #42fd5e21
 def own_network(
     spec: str,  # a name, torchvision:NAME, timm:NAME or module.path:function
     num_classes: int,
@@ -159,7 +159,7 @@ class OwnRun(Run):
         own = {name: self.parameters[name] for name in names} | {"pretrained": role in self.pretrained.split()}
         return super().key_parameters(role) | own
 
-# %% ../../nbs/training/own.ipynb #24458cba
+# %% ../../nbs/training/own.ipynb #217e1ec3
 def open_own(
     **parameters,  # see OWN_PARAMETERS
 ) -> OwnRun:
@@ -173,7 +173,7 @@ def open_own(
     except (ValueError, OSError) as error:
         raise RunError(str(error)) from None
 
-
+# %% ../../nbs/training/own.ipynb #a723bb85
 def _open_own(values: dict) -> OwnRun:
     "The run without its networks tried."
     check_number("threads", values["threads"], least=1, integer=True)
@@ -193,7 +193,7 @@ def _open_own(values: dict) -> OwnRun:
     dataset = load_image_folders(values["data"], values["image_size"], values["reading"], values["augmentation"], values["train_limit"] or None)
     return OwnRun({**PAIR_PARAMETERS, **values, "dataset": dataset.name}, dataset, methods=methods, **recipes)
 
-# %% ../../nbs/training/own.ipynb #fdf05d4a
+# %% ../../nbs/training/own.ipynb #284a872c
 def _try_networks(run: OwnRun) -> None:
     "Runs both networks on two empty pictures. Raises RunError for logits, layers or pictures that do not fit."
     pictures = torch.zeros(2, 3, *run.dataset.image_size)
@@ -213,7 +213,7 @@ def _try_networks(run: OwnRun) -> None:
             if "pooled" in out.layers and out["pooled"].ndim != 2:
                 raise RunError(f"{parameter}: wanted pooled of shape (batch, channels), got {tuple(out['pooled'].shape)}; name what goes into the last linear layer, e.g. pooled=fc:input")
 
-
+# %% ../../nbs/training/own.ipynb #bf3980dc
 def _reader(run: OwnRun, network: nn.Module, role: str, method: str) -> LayerReader:
     "Hooks what a method reads of a network. Raises RunError that says which parameter names it."
     criterion = create_criterion(method, _context(run, "student"))

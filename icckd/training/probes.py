@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from ..models.layers import LayerReader
 from .recipe import Recipe
 
-# %% ../../nbs/training/probes.ipynb #06a72eb1
+# %% ../../nbs/training/probes.ipynb #a275349c
 @torch.no_grad()
 def probe(
     network: nn.Module,
@@ -40,7 +40,7 @@ def probe(
     arrays = {"logits": _half(outputs.logits), "labels": batch.labels.cpu().numpy().astype(np.int16), "indices": batch.indices.cpu().numpy().astype(np.int32)}
     return arrays | {name: _half(outputs[name][:4, :32]) for name in names}
 
-
+# %% ../../nbs/training/probes.ipynb #64fc8d50
 def _half(x: torch.Tensor) -> np.ndarray:
     return x.float().cpu().numpy().astype(np.float16)
 

@@ -42,7 +42,7 @@ class Recipe:
     channels_last: bool = True
     note: str = ""  # what the source leaves open, or what was repaired
 
-# %% ../../nbs/training/recipe.ipynb #5c37cefb
+# %% ../../nbs/training/recipe.ipynb #9781e16b
 def check_recipe(recipe: Recipe) -> Recipe:
     "Raises ValueError that names the field of the recipe that cannot be."
     for name in ("epochs", "batch_size"):
@@ -56,7 +56,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
             raise ValueError(f"{name}: wanted one of {', '.join(known)}, got {getattr(recipe, name)!r}")
     return recipe
 
-
+# %% ../../nbs/training/recipe.ipynb #ec1b5156
 def shortened(
     recipe: Recipe,
     epochs: int | None = None,  # None keeps the recipe's
@@ -76,7 +76,7 @@ def shortened(
         changes["batch_size"] = batch_size
     return check_recipe(replace(recipe, **changes))
 
-# %% ../../nbs/training/recipe.ipynb #89885c3a
+# %% ../../nbs/training/recipe.ipynb #6dc021ba
 def learning_rate_at(
     recipe: Recipe,
     step: int,  # from 0
@@ -96,7 +96,7 @@ def learning_rate_at(
         return base * warm * (1.0 - progress) ** recipe.power
     return base * warm * max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
 
-
+# %% ../../nbs/training/recipe.ipynb #60d87340
 def make_optimizer(
     recipe: Recipe,
     groups: list[dict],  # parameter groups, each with "params" and "rate" (its factor on the learning rate)

@@ -9,13 +9,14 @@ __all__ = ['RECIPES', 'find_recipe']
 from ..core.checks import near_matches
 from .recipe import Recipe, check_recipe
 
-# %% ../../nbs/training/recipes.ipynb #e8d4a8ff
+# %% ../../nbs/training/recipes.ipynb #c0246d77
 _MLLD = "Jin20000/Multi-Level-Logit-Distillation@5ee473f: configs/cifar100, "
 _STEPS_240 = dict(task="classification", epochs=240, batch_size=64, learning_rate=0.05, slow_learning_rate=0.01, milestones=(150, 180, 210))
 _CITYSCAPES_40K = dict(task="segmentation", epochs=108, batch_size=8, learning_rate=0.01, schedule="poly",
                        augmentation={"crop": (512, 512), "scale": (0.7, 2.1), "flip": True, "normalisation": "bgr_mean"})
 _CIRKD = dict(task="segmentation", batch_size=16, learning_rate=0.02, weight_decay=1e-4, schedule="poly")
 
+# %% ../../nbs/training/recipes.ipynb #97ea4417
 _ALL = [
     Recipe("quick_classification", "classification", "icckd", epochs=16, batch_size=64, learning_rate=0.05, schedule="cosine", warmup_epochs=1.6,
            note="for the embedded digits100: the published recipes' rate, and a length chosen on held-out training digits"),
@@ -62,7 +63,7 @@ _ALL = [
 ]
 RECIPES = {recipe.name: check_recipe(recipe) for recipe in _ALL}
 
-
+# %% ../../nbs/training/recipes.ipynb #e7f911c7
 def find_recipe(name: str) -> Recipe:
     "A recipe by name. Raises ValueError with near matches."
     if name not in RECIPES:

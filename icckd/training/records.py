@@ -24,7 +24,7 @@ from ..core.files import code_digest, digest_json, write_atomically, write_json
 from ..losses.criterion import Criterion, Sum
 from .recipe import Recipe
 
-# %% ../../nbs/training/records.ipynb #74e2a6ed
+# %% ../../nbs/training/records.ipynb #35e467d3
 def describe_criterion(criterion: Criterion) -> dict:
     "Classes and hyper-parameters of a criterion, as JSON; what is built later (adapters, memories) follows from them."
     plain = (bool, int, float, str, type(None))
@@ -51,7 +51,7 @@ def used_modules(
         found |= {c.__module__ for c in classes if c.__module__.startswith("icckd.")}
     return sorted(found)
 
-
+# %% ../../nbs/training/records.ipynb #1ff57c18
 def record_key(
     parameters: dict,  # JSON-able: data set, networks, seed, threads, ...
     recipe: Recipe,
@@ -89,7 +89,7 @@ def read_records(folder: str | Path) -> dict[str, dict]:
     "All records of a folder by file name, in order of name."
     return {path.name: read_record(path) for path in sorted(Path(folder).glob("*.json"))}
 
-# %% ../../nbs/training/records.ipynb #fc8bd807
+# %% ../../nbs/training/records.ipynb #5640fa17
 def write_record(
     folder: str | Path,  # .../records
     name: str,  # from `record_name`
@@ -116,7 +116,7 @@ def versions() -> dict[str, str]:
             return "not installed"
     return {"python": platform.python_version(), **{name: of(name) for name in ("icckd", "torch", "torchvision", "numpy", "torchmetrics")}}
 
-
+# %% ../../nbs/training/records.ipynb #6abe19fc
 def git_state(folder: str | Path = ".") -> str | None:
     "Commit of the working tree, with `+changes` if it has any; None outside git."
     try:

@@ -34,7 +34,7 @@ from .recipes import find_recipe
 from .records import describe_criterion, git_state, last_and_best, read_record, record_key, record_name, used_modules, versions, write_record
 from .trainer import evaluate, fit, peak_memory_mib, precision_of
 
-# %% ../../nbs/training/runs.ipynb #0d48c027
+# %% ../../nbs/training/runs.ipynb #411e97ef
 TEACHER_PARAMETERS = {
     "profile": "own",  # name of the results folder
     "dataset": "digits100",
@@ -67,14 +67,14 @@ PAIR_PARAMETERS = {
 SEGMENTATION_DEFAULTS = {"dataset": "digit_scenes", "teacher": "pspnet_r18@0.5", "student": "pspnet_r18@0.25", "methods": "none cwd ickd_s",
                          "recipe": "quick_segmentation", "teacher_recipe": "quick_segmentation"}
 
-
+# %% ../../nbs/training/runs.ipynb #cb0a43a0
 class RunError(ValueError):
     "A run cannot start; shown in a notebook as one sentence, without a traceback."
 
     def _render_traceback_(self):
         return [f"{type(self).__name__}: {self}"]
 
-# %% ../../nbs/training/runs.ipynb #a8c48f16
+# %% ../../nbs/training/runs.ipynb #60fbe0c6
 def given_parameters(
     namespace: dict,  # globals() of a run notebook
     known: dict,  # parameter -> default
@@ -87,7 +87,7 @@ def given_parameters(
         raise RunError(f"parameter {unknown[0]!r}: {near_matches(unknown[0], known)}")
     return {**known, **given}
 
-
+# %% ../../nbs/training/runs.ipynb #e2bb2b8a
 def check_parameters(
     values: dict,
     known: dict,  # parameter -> default, whose type is wanted
@@ -103,7 +103,7 @@ def check_parameters(
             raise RunError(f"{name}: wanted an integer >= 0, got {value}")
     return {**known, **values}
 
-# %% ../../nbs/training/runs.ipynb #79c3d2a8
+# %% ../../nbs/training/runs.ipynb #3db387d1
 @dataclass
 class Run:
     "A checked run: parameters, data set, recipes and, for a pair, the criteria by method name."
@@ -142,7 +142,7 @@ class Run:
         "The parameters that enter the key of the role's record."
         return key_parameters(self.parameters, role)
 
-
+# %% ../../nbs/training/runs.ipynb #27239bb3
 def open_run(
     kind: str,  # "teacher", "classification" or "segmentation"
     **parameters,  # see TEACHER_PARAMETERS and PAIR_PARAMETERS
@@ -155,7 +155,7 @@ def open_run(
     except (ValueError, FileNotFoundError, OSError) as error:
         raise RunError(str(error)) from None
 
-# %% ../../nbs/training/runs.ipynb #143201cd
+# %% ../../nbs/training/runs.ipynb #a4898cfa
 def _open_run(kind: str, parameters: dict) -> Run:
     "`open_run` without the translation of errors."
     known = TEACHER_PARAMETERS if kind == "teacher" else PAIR_PARAMETERS
@@ -183,7 +183,7 @@ def _open_run(kind: str, parameters: dict) -> Run:
         raise RunError(f"teacher_checkpoint: wanted a weight file, got {values['teacher_checkpoint']!r}, which does not exist")
     return run
 
-
+# %% ../../nbs/training/runs.ipynb #1cd81702
 def _device(name: str) -> str:
     "The device by name; `auto` is a GPU where there is one."
     if name == "auto":
@@ -202,7 +202,7 @@ def _recipe(values: dict, name: str, epochs: str) -> Recipe:
     recipe = find_recipe(values[name])
     return shortened(recipe, epochs=values[epochs] or None, batch_size=values["batch_size"] or None)
 
-
+# %% ../../nbs/training/runs.ipynb #12ae35ba
 def _methods(values: dict, task: str) -> tuple[str, ...]:
     "The method names, checked."
     names = tuple(dict.fromkeys(values["methods"].split()))
@@ -237,7 +237,7 @@ def _new_network(run: Run, role: str) -> nn.Module:
     with global_stream(seed, role, "initialisation"):
         return run.network(role, run.initialisation)
 
-# %% ../../nbs/training/runs.ipynb #a37ced9e
+# %% ../../nbs/training/runs.ipynb #d46476fd
 def key_parameters(
     parameters: dict,  # a run's parameters
     role: str,  # "teacher" or "student"
@@ -258,7 +258,7 @@ def _has_auxiliary(run: Run, role: str) -> bool:
     with torch.device("meta"):
         return "aux_logits" in getattr(run.network(role), "layers", {})
 
-
+# %% ../../nbs/training/runs.ipynb #a5a3f576
 def _record(run: Run, student, role: str, key: str, modules: list, extra: dict) -> dict:
     "The record of a trained (or failed) network."
     last, best = last_and_best(student.history, "top1" if run.dataset.task == "classification" else "miou")
@@ -298,7 +298,7 @@ def only_one(
         file.flush()
         yield
 
-# %% ../../nbs/training/runs.ipynb #4e679fbb
+# %% ../../nbs/training/runs.ipynb #631ecdb0
 def _weights_path(run: Run, name: str) -> Path:
     return run.workplace / "weights" / f"{name}.safetensors"
 
@@ -320,7 +320,7 @@ def wanted_teacher_key(run: Run) -> tuple[str, list[str]]:
         modules = used_modules(run.network("teacher"), criterion, run.dataset, names=run.defining_modules("teacher"))
     return record_key(run.key_parameters("teacher"), run.teacher_recipe, describe_criterion(criterion), None, run.dataset.digest, modules), modules
 
-
+# %% ../../nbs/training/runs.ipynb #4a23c9d1
 def train_teacher(
     run: Run,
     say=print,
@@ -339,7 +339,7 @@ def train_teacher(
         _train_teacher(run, name, key, modules, record if current else None, say)
         return read_record(run.folder / f"{name}.json")
 
-# %% ../../nbs/training/runs.ipynb #7673722d
+# %% ../../nbs/training/runs.ipynb #f356b0cf
 def _train_teacher(run: Run, name: str, key: str, modules: list, known: dict | None, say) -> None:
     "Trains and records; `known` is the up-to-date record whose weights are being made again."
     torch.set_num_threads(run.threads)
@@ -362,7 +362,7 @@ def _train_teacher(run: Run, name: str, key: str, modules: list, known: dict | N
         write_record(run.folder, name, record, probe(network, run.dataset, run.teacher_recipe, run.device))
     remove_checkpoints(checkpoints)
 
-
+# %% ../../nbs/training/runs.ipynb #7ed09220
 def _at_terminal() -> bool:
     "Whether a progress bar would be seen; elsewhere one line an epoch says how far a run is."
     return os.isatty(2)
@@ -372,7 +372,7 @@ def _scores(record: dict) -> str:
     "The main numbers of a record, for a line of text."
     return ", ".join(f"{k} {v:.2f}" for k, v in (record["last"] or {}).items())
 
-# %% ../../nbs/training/runs.ipynb #9badda42
+# %% ../../nbs/training/runs.ipynb #e4cd9e5c
 def load_weights(
     network: nn.Module,
     path: str | Path,  # .safetensors, or a PyTorch file of tensors (read without unpickling anything else)
@@ -393,7 +393,7 @@ def load_weights(
     network.load_state_dict(state)
     return network
 
-
+# %% ../../nbs/training/runs.ipynb #d1fda281
 def obtain_teacher(run: Run, say=print) -> tuple[nn.Module, str]:
     "(the teacher in eval mode, digest of its weights); an existing checkpoint is measured first."
     if run.teacher_checkpoint:
@@ -408,7 +408,7 @@ def obtain_teacher(run: Run, say=print) -> tuple[nn.Module, str]:
         raise RuntimeError(f"{_weights_path(run, teacher_name(run))}: the weights do not have the digest of their record; remove the file to have it made again")
     return network, digest
 
-# %% ../../nbs/training/runs.ipynb #3dab59dd
+# %% ../../nbs/training/runs.ipynb #4593ae03
 def student_name(run: Run, method: str) -> str:
     "Record name of one student of the run."
     return record_name(run.dataset.name, run.teacher, run.student, method, run.recipe.name, run.seed)
@@ -422,7 +422,7 @@ def wanted_key(run: Run, method: str, teacher_weights_digest: str) -> tuple[str,
     modules = used_modules(*networks, criterion, run.dataset, names=run.defining_modules("teacher", "student"))
     return record_key(run.key_parameters("student"), run.recipe, describe_criterion(criterion), teacher_weights_digest, run.dataset.digest, modules), modules
 
-
+# %% ../../nbs/training/runs.ipynb #d0571732
 def distil_pair(
     run: Run,
     say=print,
@@ -436,7 +436,7 @@ def distil_pair(
         keys = {method: wanted_key(run, method, teacher_digest) for method in run.methods}
         records = {method: read_record(run.folder / f"{student_name(run, method)}.json") for method in run.methods}
         todo = [m for m in run.methods if not _is_current(records[m], keys[m][0], retrain_stale)]
-        say(f"recorded: {' '.join(m for m in run.methods if m not in todo) or 'none'}; to train: {' '.join(todo) or 'none'}")
+        say(f"recorded: {' '.join(m for m in run.methods if m not in todo) or 'nothing'}; to train: {' '.join(todo) or 'nothing'}")
         if todo:
             _distil(run, todo, keys, teacher, teacher_digest, say)
         return {method: read_record(run.folder / f"{student_name(run, method)}.json") for method in run.methods}

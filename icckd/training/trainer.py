@@ -66,7 +66,7 @@ class Student:
             else:
                 setattr(self, name, value)
 
-# %% ../../nbs/training/trainer.ipynb #e4f86ef1
+# %% ../../nbs/training/trainer.ipynb #244ece9d
 def _parameter_groups(student: Student, recipe: Recipe) -> list[dict]:
     "Parameter groups: the student's trunk, its heads if the recipe gives them another rate, and the criterion's own weights."
     own = {id(p) for p in student.criterion.own_parameters()}
@@ -80,7 +80,7 @@ def _parameter_groups(student: Student, recipe: Recipe) -> list[dict]:
         groups = [{"params": list(student.network.parameters()), "rate": 1.0}]
     return groups + ([{"params": adapters, "rate": recipe.head_factor}] if adapters else [])
 
-
+# %% ../../nbs/training/trainer.ipynb #146632c7
 def _build(student: Student, run: "_Pass", step: Step) -> None:
     "Builds adapters, private teacher and optimisers."
     if student.criterion.private_teacher:
@@ -95,7 +95,7 @@ def _build(student: Student, run: "_Pass", step: Step) -> None:
     student.optimizer = make_optimizer(run.recipe, _parameter_groups(student, run.recipe))
     student.own_optimizer = student.criterion.make_own_optimizer()
 
-# %% ../../nbs/training/trainer.ipynb #05c14615
+# %% ../../nbs/training/trainer.ipynb #0ab081cb
 def _frozen(network: nn.Module, recipe: Recipe, device) -> nn.Module:
     "The teacher as every step sees it: on the device, in eval mode, without gradients."
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -113,7 +113,7 @@ def precision_context(recipe: Recipe, device: torch.device, network: nn.Module |
     half = precision_of(recipe, device, network) == "bfloat16"
     return torch.autocast(device.type, dtype=torch.bfloat16) if half else nullcontext()
 
-
+# %% ../../nbs/training/trainer.ipynb #e4c3f832
 class _Pass:
     "What all steps of one pass share: data set, recipe, teacher, device, place among the processes."
 
@@ -136,7 +136,7 @@ class _Pass:
         "The parts of each batch that this process computes: all of them, or its own among several processes."
         return range(self.parts) if self.accelerator is None else [self.accelerator.process_index]
 
-# %% ../../nbs/training/trainer.ipynb #8e687e5f
+# %% ../../nbs/training/trainer.ipynb #1dbba6de
 def teach(run: _Pass, images: dict) -> dict[str, Outputs]:
     "The teacher's outputs for each view; nothing without a teacher."
     if run.teacher_reader is None:
@@ -160,7 +160,7 @@ def _forward(run: _Pass, student: Student, batch, taught: dict, epoch: int, step
     return Step(seen, taught, batch.labels, batch.indices, epoch, run.recipe.epochs, step, run.dataset.train_size, run.dataset.train_labels,
                 generator(run.seed, "criterion", epoch, step, part, device=run.device), run.autocast, None if run.parts == 1 else [])
 
-
+# %% ../../nbs/training/trainer.ipynb #e50ab8a1
 def _summed(terms: dict, loss_name: str) -> torch.Tensor:
     "The sum of the terms. Raises ValueError if there is none or one is no scalar."
     if not terms:
@@ -170,7 +170,7 @@ def _summed(terms: dict, loss_name: str) -> torch.Tensor:
             raise ValueError(f"{loss_name} term {name!r}: wanted a scalar, got shape {tuple(value.shape)}")
     return torch.stack([value.float() if value.dtype != torch.float64 else value for value in terms.values()]).sum()
 
-# %% ../../nbs/training/trainer.ipynb #6ffb2c94
+# %% ../../nbs/training/trainer.ipynb #e642869b
 class _Stopped(Exception):
     "A student's loss or gradient is not finite."
 
@@ -196,7 +196,7 @@ def _mark(student: Student, name: str, finite: torch.Tensor, total_step: int) ->
         seen = torch.full((), -1, dtype=torch.int64, device=finite.device)
     student.first_bad[name] = torch.where(~finite & (seen < 0), total_step, seen)
 
-
+# %% ../../nbs/training/trainer.ipynb #2a4c405a
 def _stop_if_bad(student: Student) -> None:
     "Reads the marks (this waits for the device) and raises if any term or the gradient was not finite."
     steps = {name: int(mark) for name, mark in student.first_bad.items()}
@@ -205,7 +205,7 @@ def _stop_if_bad(student: Student) -> None:
         name = min(bad, key=lambda n: (bad[n], n == "gradient"))
         raise _Stopped(name, bad[name])
 
-# %% ../../nbs/training/trainer.ipynb #8d41b80d
+# %% ../../nbs/training/trainer.ipynb #74c5348d
 def _backward(run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int) -> tuple[list[Step], dict]:
     "Forward and backward over this process's parts of the batch; gradients are those of the mean over all parts. Returns what was given and the terms' sums."
     given, sums, buffers = [], {}, _buffers_of_parts(run, student)
@@ -220,7 +220,7 @@ def _backward(run: _Pass, student: Student, batches: list, taught: list, epoch: 
         _stop_if_bad(student)
     return given, sums
 
-
+# %% ../../nbs/training/trainer.ipynb #b0e69fe3
 def train_step(run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int) -> None:
     "One update of one student. `batches` and `taught` hold this process's parts of the global batch."
     student.optimizer.zero_grad(set_to_none=True)
@@ -244,7 +244,7 @@ def _set_rate(run: _Pass, student: Student, step: int) -> None:
     for group in student.optimizer.param_groups:
         group["lr"] = rate * group.get("rate", 1.0)
 
-
+# %% ../../nbs/training/trainer.ipynb #2dc9207d
 def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> None:
     "The criterion's own update (a critic), on outputs without gradient."
     student.own_optimizer.zero_grad(set_to_none=True)
@@ -261,7 +261,7 @@ def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> Non
     _add_to_epoch(student, sums)
     student.own_optimizer.step()
 
-# %% ../../nbs/training/trainer.ipynb #e55352c7
+# %% ../../nbs/training/trainer.ipynb #09ede873
 def _running_statistics(student: Student) -> list:
     "Buffers of network and criterion but for memories, which take in the whole batch."
     memories = {id(getattr(module, name)) for module in student.criterion.modules() for name in getattr(module, "memories", ())}
@@ -286,7 +286,7 @@ class _PartBuffers:
             for b, total in zip(self.buffers, self.sums):
                 b.copy_(total / self.parts if b.is_floating_point() else total // self.parts)
 
-
+# %% ../../nbs/training/trainer.ipynb #182f4402
 def _buffers_of_parts(run: _Pass, student: Student):
     "A context for each part; nothing to do where this process has only one."
     return _PartBuffers(run, student) if run.parts > 1 and run.accelerator is None else lambda part: nullcontext()
@@ -309,7 +309,7 @@ def _agreed(run: _Pass, action):
     stopped, what = next(one for one in found if one is not None)
     raise _Stopped(*what) if stopped else error or RuntimeError(f"in another process: {what}")
 
-
+# %% ../../nbs/training/trainer.ipynb #9094dd83
 def _sum_over_processes(run: _Pass, student: Student, gradients: list, sums: dict) -> None:
     "Sums gradients (each process holds its share of the mean) and terms over the processes and averages the running statistics, in one exchange."
     if run.accelerator is None:
@@ -324,7 +324,7 @@ def _sum_over_processes(run: _Pass, student: Student, gradients: list, sums: dic
         x.copy_(total / run.parts)
     sums.update(zip(sums, totals[len(gradients) + len(averaged):]))
 
-
+# %% ../../nbs/training/trainer.ipynb #757921b9
 def _take_in(run: _Pass, given: list[Step]) -> None:
     "After a step in parts, every memory takes in all of them in the order of the parts, alike in every process."
     if run.parts == 1:
@@ -338,7 +338,7 @@ def _take_in(run: _Pass, given: list[Step]) -> None:
         for part in parts:
             memory.take_in(**part)
 
-# %% ../../nbs/training/trainer.ipynb #726daae9
+# %% ../../nbs/training/trainer.ipynb #23d1d60f
 def _guarded(run: _Pass, student: Student, epoch: int, step: int, action) -> None:
     "Runs `action`; an error becomes the student's failure."
     try:
@@ -353,7 +353,7 @@ def _guarded(run: _Pass, student: Student, epoch: int, step: int, action) -> Non
     if student.failure:
         student.optimizer and student.optimizer.zero_grad(set_to_none=True)
 
-
+# %% ../../nbs/training/trainer.ipynb #4c4b699c
 class _Clock:
     "Adds the time of a block to `store[key]`. On a GPU events are recorded instead, and `read_clocks` adds them up later, without waiting in a step."
     waiting = []
@@ -377,7 +377,7 @@ class _Clock:
         else:
             self.store[self.key] += time.perf_counter() - self.start
 
-
+# %% ../../nbs/training/trainer.ipynb #d259cd34
 def _read_clocks() -> None:
     "Waits for the device once and adds the recorded times."
     if _Clock.waiting:
@@ -386,7 +386,7 @@ def _read_clocks() -> None:
         store[key] += start.elapsed_time(end) / 1000
     _Clock.waiting.clear()
 
-# %% ../../nbs/training/trainer.ipynb #5637bbcb
+# %% ../../nbs/training/trainer.ipynb #80132291
 def prepare(run: _Pass, student: Student) -> None:
     "Runs the criterion's preparation stages."
     for stage in student.criterion.preparations():
@@ -412,7 +412,7 @@ def _endless(run: _Pass, views, seed: int):
             yield epoch, batch
         epoch += 1
 
-
+# %% ../../nbs/training/trainer.ipynb #3c4b83d8
 def _prepare_step(run: _Pass, student: Student, stage, optimizer, batch, epoch: int, step: int) -> None:
     "One step of a preparation stage."
     optimizer.zero_grad(set_to_none=True)
@@ -446,7 +446,7 @@ def evaluate(
         network.train(training)
     return meter.compute(), meter.details()
 
-# %% ../../nbs/training/trainer.ipynb #1801a85d
+# %% ../../nbs/training/trainer.ipynb #244dccc0
 def fit(
     dataset,  # data set (interface of icckd.data)
     students: dict[str, tuple[nn.Module, Criterion]],  # name -> (network, criterion)
@@ -488,7 +488,7 @@ def fit(
         done |= group
     return done
 
-
+# %% ../../nbs/training/trainer.ipynb #3c216f32
 def _check_students(dataset, students: dict, recipe: Recipe, teacher) -> None:
     "Raises ValueError for students, teacher and recipe that do not fit the data set."
     if not students:
@@ -501,7 +501,7 @@ def _check_students(dataset, students: dict, recipe: Recipe, teacher) -> None:
         if teacher is None and criterion.needs_teacher:
             raise ValueError(f"teacher: students[{name!r}] needs one, got None")
 
-# %% ../../nbs/training/trainer.ipynb #f8d409e9
+# %% ../../nbs/training/trainer.ipynb #9fbd823f
 def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_networks, report, progress) -> None:
     "Trains one group of students side by side, from its checkpoint if there is one."
     recipe, students = run.recipe, run.students
@@ -538,7 +538,7 @@ def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_network
         student.teacher_seconds = run.seconds["teacher"]
     _close_students(run)
 
-
+# %% ../../nbs/training/trainer.ipynb #fae5716c
 def _time_to_save(run: _Pass, saved: float, minutes: float) -> bool:
     "Whether a checkpoint within the epoch is due; several processes save only between epochs, where they meet anyway."
     return run.accelerator is None and time.monotonic() - saved > 60 * minutes
@@ -556,7 +556,7 @@ def _batches(run: _Pass, epoch: int, start: int):
                                          augmentation=run.recipe.augmentation, part=part, parts=run.parts) for part in run.my_parts]
     yield from enumerate(zip(*streams), start)
 
-# %% ../../nbs/training/trainer.ipynb #ddc0f644
+# %% ../../nbs/training/trainer.ipynb #d1bdc334
 def _open_students(run: _Pass, compile_networks: bool) -> None:
     "Builds every student of the pass, from the shapes of the first batch."
     views = tuple(dict.fromkeys(["weak", *(view for s in run.students.values() for view in s.criterion.views)]))
@@ -568,7 +568,7 @@ def _open_students(run: _Pass, compile_networks: bool) -> None:
     for student in run.students.values():
         _guarded(run, student, 0, 0, lambda: _open_student(run, student, first, few, compile_networks))
 
-
+# %% ../../nbs/training/trainer.ipynb #8cdf5d42
 def _open_student(run: _Pass, student: Student, first, few: dict, compile_networks: bool) -> None:
     "Reads the shapes in eval mode (nothing moves), builds the adapters, and puts the student into train mode."
     layout = torch.channels_last if run.recipe.channels_last else torch.contiguous_format
@@ -591,7 +591,7 @@ def _close_students(run: _Pass) -> None:
         if reader is not None:
             reader.close()
 
-# %% ../../nbs/training/trainer.ipynb #f938c0bd
+# %% ../../nbs/training/trainer.ipynb #c96bd375
 def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
     "Loads the newest checkpoint, or runs the stages before distillation. Returns (epoch, step) to go on from."
     state = None if folder is None else _common_checkpoint(run, folder)
@@ -614,7 +614,7 @@ def _own_folder(run: _Pass, folder):
     "Each process has its own checkpoints, so that none waits for another's disk."
     return folder if run.accelerator is None else Path(folder) / f"process-{run.accelerator.process_index}"
 
-
+# %% ../../nbs/training/trainer.ipynb #e0f70d69
 def _common_checkpoint(run: _Pass, folder):
     "The newest checkpoint; among several processes, the newest position that all of them have."
     state = load_checkpoint(_own_folder(run, folder))
@@ -636,7 +636,7 @@ def _save(run: _Pass, folder, epoch: int, step: int, complete: bool = True) -> N
     if run.accelerator is not None:
         run.accelerator.wait_for_everyone()
 
-
+# %% ../../nbs/training/trainer.ipynb #71508ee9
 def _end_epoch(run: _Pass, epoch: int, evaluate_every: int, report) -> None:
     "Reads the epoch's means, evaluates, and writes the history entry of every student."
     _read_clocks()
@@ -671,7 +671,7 @@ def keep_freed_memory() -> None:
         library.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
-# %% ../../nbs/training/trainer.ipynb #2414fbb0
+# %% ../../nbs/training/trainer.ipynb #fe010e21
 class _measured:
     "On the first step, counts the memory held for the backward pass (each storage once) into `student.saved_mib`."
 
@@ -692,7 +692,7 @@ class _measured:
         if self.first:
             self.student.saved_mib = round(sum(self.storages.values()) / 2**20, 3)
 
-
+# %% ../../nbs/training/trainer.ipynb #acbce643
 def peak_memory_mib(device: str | torch.device = "cpu") -> float:
     "Peak memory of this process so far: of the GPU where one is used, else resident."
     if torch.device(device).type == "cuda":

@@ -66,7 +66,7 @@ count() { ls "$1"/smoke/records/*.json 2> /dev/null | wc -l; }
 reproduce "$results/whole" > "$state/whole.log" 2>&1; check "a whole smoke reproduction" $?
 [ "$(count "$results/whole")" -eq 7 ]; check "its seven records are there" $?
 
-# FSP cannot compare ResNet20's and another network's unequal channels; here the failing job is one whose data is missing.
+# A job whose data is missing.
 ICCKD_DATA=/nonexistent make --no-print-directory reproduce PROFILE=short EXECUTOR=slurm RESULTS="$results/failing" > "$state/failing.log" 2>&1
 [ $? -ne 0 ] && grep -q "is missing" "$state/failing.log"; check "a failing job ends the batch with its sentence" $?
 

@@ -60,11 +60,12 @@ class Profile:
     seeds: tuple[int, ...]
     threads: int = 1
 
-# %% ../../nbs/reporting/plan.ipynb #6780e353
+# %% ../../nbs/reporting/plan.ipynb #9d142cfe
 _QUICK_CLASSIFICATION = Block("classification", "digits100", "resnet20", "resnet8@0.5",
     ("none", "kd", "fitnet", "at", "sp", "vid", "rkd", "pkt", "crd", "dkd", "dist", "ickd_c", "ickd_c+kd", "mlld.weak_view"), "quick_classification", "quick_classification")
 _QUICK_SEGMENTATION = Block("segmentation", "digit_scenes", "pspnet_r18@0.5", "pspnet_r18@0.25",
     ("none", "pixelwise", "at", "pairwise", "ifvd.alone", "cwd", "cwd.features", "ickd_s"), "quick_segmentation", "quick_segmentation", options={"teacher_epochs": 8})
+_QUICK_DEEPLAB = replace(_QUICK_SEGMENTATION, student="deeplab_r18@0.25", methods=("none", "cwd", "ickd_s"))  # another head: does the order hold?
 _SMOKE = {"train_limit": 64, "teacher_epochs": 1, "epochs": 1, "batch_size": 16}
 _SHORT_CLASSIFICATION = Block("classification", "cifar100", "resnet20", "resnet8", ("none", "kd", "ickd_c+kd", "mlld"), "short_classification", "short_classification")
 _SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation",
@@ -124,14 +125,14 @@ def _segmentation_blocks() -> list[Block]:
                                 pair_slug(dataset, teacher, student), {}, _LARGE_GPU))
     return blocks
 
-# %% ../../nbs/reporting/plan.ipynb #a1f31671
+# %% ../../nbs/reporting/plan.ipynb #359bd0d3
 def find_profile(name: str) -> Profile:
     "A profile by name. Raises ValueError with near matches."
     profiles = {
         "smoke": lambda: Profile("smoke", "seconds, for tests", (
             replace(_QUICK_CLASSIFICATION, methods=("none", "kd", "ickd_c+kd", "mlld"), options=_SMOKE),
             replace(_QUICK_SEGMENTATION, teacher="pspnet_r18@0.25", student="pspnet_r18@0.125", methods=("none", "cwd", "ickd_s"), options={**_SMOKE, "train_limit": 16, "batch_size": 4})), (0,)),
-        "quick": lambda: Profile("quick", "the embedded data, minutes on two cores", (_QUICK_CLASSIFICATION, _QUICK_SEGMENTATION), (0, 1)),
+        "quick": lambda: Profile("quick", "the embedded data, minutes on two cores", (_QUICK_CLASSIFICATION, _QUICK_SEGMENTATION, _QUICK_DEEPLAB), (0, 1)),
         "short": lambda: Profile("short", "real CIFAR-100 and CamVid, half an hour each on two cores", (_SHORT_CLASSIFICATION, _SHORT_SEGMENTATION), (0,)),
         "paper": lambda: Profile("paper", "the published recipes, for GPUs", (*_cifar_blocks(), *_imagenet_blocks(), *_segmentation_blocks()), (0, 1, 2), threads=8),
     }

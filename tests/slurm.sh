@@ -12,17 +12,19 @@ if ! command -v slurmctld > /dev/null || ! command -v slurmd > /dev/null || ! co
   (apt-get update && apt-get install -y --no-install-recommends slurm-wlm munge) > /tmp/icckd-slurm-install.log 2>&1 || cannot "slurm-wlm and munge could not be installed (see /tmp/icckd-slurm-install.log)"
 fi
 
+conf=/etc/slurm/slurm.conf  # where the tools of a running job look; SLURM_CONF does not reach them
+if [ -e "$conf" ] && ! grep -q "^ClusterName=icckd-trial" "$conf"; then cannot "$conf belongs to another Slurm"; fi
 state=$(mktemp -d); host=$(hostname); cores=$(nproc); pids=()
 stop() {
   scancel --user root > /dev/null 2>&1; sleep 1
-  for pid in "${pids[@]}"; do kill -TERM "$pid" 2> /dev/null; done; wait 2> /dev/null; rm -rf "$state" results/local/slurm-test
+  for pid in "${pids[@]}"; do kill -TERM "$pid" 2> /dev/null; done; wait 2> /dev/null; rm -rf "$state" "$conf"
 }
 trap stop EXIT
 mkdir -p /run/munge /var/log/munge /etc/slurm "$state/state" "$state/spool"
 chown -R munge: /run/munge /var/log/munge /etc/munge 2> /dev/null; chmod 755 /run/munge
 [ -f /etc/munge/munge.key ] || (dd if=/dev/urandom bs=1 count=1024 of=/etc/munge/munge.key 2> /dev/null; chown munge: /etc/munge/munge.key; chmod 400 /etc/munge/munge.key)
-cat > "$state/slurm.conf" << CONF
-ClusterName=trial
+cat > "$conf" << CONF
+ClusterName=icckd-trial
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
@@ -50,11 +52,10 @@ AccountingStorageType=accounting_storage/none
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores Boards=1 SocketsPerBoard=1 CoresPerSocket=$cores ThreadsPerCore=1 RealMemory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.8)}' /proc/meminfo) State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
-export SLURM_CONF="$state/slurm.conf"
 if ! munge -n 2> /dev/null | unmunge > /dev/null 2>&1; then setpriv --reuid munge --regid munge --clear-groups munged --foreground & pids+=($!); sleep 2; fi
 munge -n | unmunge > /dev/null 2>&1 || cannot "munged does not answer"
-slurmctld -D -f "$SLURM_CONF" > /dev/null 2>&1 & pids+=($!)
-slurmd -D -f "$SLURM_CONF" -N "$host" > /dev/null 2>&1 & pids+=($!)
+slurmctld -D -f "$conf" > /dev/null 2>&1 & pids+=($!)
+slurmd -D -f "$conf" -N "$host" > /dev/null 2>&1 & pids+=($!)
 for _ in $(seq 30); do sinfo -h -o %t 2> /dev/null | grep -q idle && break; sleep 1; done
 sinfo -h -o %t 2> /dev/null | grep -q idle || cannot "the node did not become idle (see slurmctld.log and slurmd.log): $(tail -n 3 "$state/slurmctld.log" 2> /dev/null)"
 

@@ -47,11 +47,11 @@ def network_module(name: str) -> str:
     check_network(name)
     return f"icckd.models.{NETWORKS.get(name, 'imagenet')}"
 
-# %% ../../nbs/models/create.ipynb #e8f53867
+# %% ../../nbs/models/create.ipynb #6c82f053
 def create_model(
     name: str,  # a name of the table, or torchvision:NAME or timm:NAME
     num_classes: int,  # 2 or more
-    **options,  # what the network's own function takes besides, e.g. width= of the segmentation networks, pretrained= of foreign ones
+    **options,  # what the network's own function takes besides, e.g. width= of the CIFAR ResNets and the segmentation networks, pretrained= of foreign ones
 ) -> nn.Module:  # with `layers` and `stages` published
     "A network with weights drawn from PyTorch's global generator. Raises ValueError for an unknown name or option, or fewer than 2 classes."
     check_network(name)

@@ -75,7 +75,7 @@ def check_notebooks():
 
 def check_pytest():
     """The pytest layer: kill and resume, bad input, packaging, parallel writes, the smoke reproduction."""
-    code, output = run([sys.executable, "-m", "pytest", "tests", "-q", "-rfE", "--durations=8", "-p", "no:cacheprovider"], limit=1500, echo=False)
+    code, output = run([sys.executable, "-m", "pytest", "tests", "-rfE", "--durations=8", "-p", "no:cacheprovider"], limit=1500, echo=False)
     print(output[-6000:])
     count = lambda word: sum(int(n) for n in re.findall(rf"(\d+) {word}", output.splitlines()[-1] if output else ""))
     passed, failed = count("passed"), count("failed") + count("error")

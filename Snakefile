@@ -1,8 +1,8 @@
 # The one graph of the benchmark: teacher -> one job per (pair, seed) -> reports, on one machine or on a cluster.
 # `make reproduce` calls it. A job's only output is a manifest; the run notebooks write and skip records by key, so when the graph is
 # read the manifests are made to say what is true (icckd.reporting.plan), and file times play no part.
-import json
 import sys
+import time
 from pathlib import Path
 
 from icckd.reporting import plan, reports
@@ -19,6 +19,7 @@ by_name = {job.name: job for job in jobs}
 waiting = plan.prepare_manifests(jobs)
 papers = reports.prepare_manifests(profile, results, work, stale=bool(waiting))
 logs = f"{work}/{profile}/logs"
+started = time.time()
 manifests = str(Path(jobs[0].parameters["manifest"]).parent)
 
 
@@ -68,3 +69,11 @@ rule report:
         command=lambda w: reports.command(w.paper, profile, results, f"{manifests}/report-{w.paper}.json"),
     shell:
         "{sys.executable} {params.command} > {log.text} 2>&1 || {{ tail -n 25 {log.text} >&2; exit 1; }}"
+
+
+onerror:  # on a cluster a job's own words stay on its node
+    for job in jobs:
+        text = Path(logs, f"{job.name}.log")
+        if not Path(job.parameters["manifest"]).exists() and text.exists() and text.stat().st_mtime >= started:
+            errors = [line for line in text.read_text(errors="replace").splitlines() if "Error: " in line]
+            print(f"{job.name} failed: {errors[-1].strip() if errors else 'no error was written'} (log: {text})", file=sys.stderr)

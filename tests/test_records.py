@@ -1,5 +1,4 @@
 """Committed results: every table number can be computed again from the records that its row names."""
-import json
 import math
 from concurrent.futures import ProcessPoolExecutor
 

@@ -11,9 +11,8 @@ __all__ = ['TEACHER_PARAMETERS', 'PAIR_PARAMETERS', 'SEGMENTATION_DEFAULTS', 'Ru
 # %% ../../nbs/training/runs.ipynb #d5ffcdcb
 import fcntl
 import os
-import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -430,7 +429,6 @@ def distil_pair(
 ) -> dict[str, dict]:  # method -> record
     "Trains every method whose record is missing, failed or out of date, all side by side, and returns all records."
     torch.set_num_threads(run.threads)
-    job = digest_json([student_name(run, ""), sorted(run.methods)])
     with only_one(run.workplace / "locks" / f"{student_name(run, 'pair')}.lock", say):
         teacher, teacher_digest = obtain_teacher(run, say)
         keys = {method: wanted_key(run, method, teacher_digest) for method in run.methods}

@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['value_checks', 'values_are_checked', 'describe', 'near_matches', 'check_finite', 'check_floating', 'check_logits',
-           'check_features', 'check_vectors', 'check_same', 'check_batch', 'check_labels', 'check_number',
-           'at_least_float32']
+           'check_features', 'check_vectors', 'check_same', 'check_batch', 'is_integer_tensor', 'check_labels',
+           'check_number', 'at_least_float32', 'without_autocast']
 
-# %% ../../nbs/core/checks.ipynb #0564b33d
-from contextlib import contextmanager
+# %% ../../nbs/core/checks.ipynb #89edec30
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
+from functools import wraps
+from numbers import Integral, Real
 
 import torch
 
@@ -129,7 +132,12 @@ def check_batch(
     if x.shape[0] < least:
         raise ValueError(f"{name}: wanted a batch of at least {least} ({why}), got {describe(x)}")
 
-# %% ../../nbs/core/checks.ipynb #a8c131e3
+# %% ../../nbs/core/checks.ipynb #6e104ae2
+def is_integer_tensor(x) -> bool:
+    "Whether `x` is a tensor of integers (neither bool nor complex)."
+    return isinstance(x, torch.Tensor) and not x.is_floating_point() and not x.is_complex() and x.dtype != torch.bool
+
+
 def check_labels(
     name: str,
     labels: torch.Tensor,  # (batch,) class indices; (batch, height, width) for maps
@@ -137,18 +145,18 @@ def check_labels(
     ignore_index: int | None = None,  # a label value that is allowed besides 0..classes-1
 ) -> None:
     "Raises ValueError unless labels are integers, one a sample or pixel, within 0..classes-1 (or `ignore_index`)."
-    if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.ndim != logits.ndim - 1:
+    if not is_integer_tensor(labels) or labels.ndim != logits.ndim - 1:
         raise ValueError(f"{name}: wanted integer labels with {logits.ndim - 1} dimension(s), got {describe(labels)}")
     if labels.shape[0] != logits.shape[0]:
         raise ValueError(f"{name}: wanted {logits.shape[0]} rows as in the logits, got {describe(labels)}")
     if values_are_checked(labels):
-        valid = labels if ignore_index is None else labels.masked_fill(labels == ignore_index, 0)
+        valid = labels.long() if ignore_index is None else labels.long().masked_fill(labels == ignore_index, 0)
         lowest, highest = (int(x) for x in valid.aminmax()) if valid.numel() else (0, 0)
         if lowest < 0 or highest >= logits.shape[1]:
             allowed = f"0..{logits.shape[1] - 1}" + ("" if ignore_index is None else f" or {ignore_index}")
             raise ValueError(f"{name}: wanted values {allowed}, got {lowest}..{highest}")
 
-# %% ../../nbs/core/checks.ipynb #16f22a8d
+# %% ../../nbs/core/checks.ipynb #1e743f6e
 def check_number(
     name: str,
     value,
@@ -158,8 +166,7 @@ def check_number(
     integer: bool = False,
 ) -> None:
     "Raises ValueError unless `value` is a finite number (not a bool) within the given range."
-    kind = int if integer else (int, float)
-    good = isinstance(value, kind) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
+    good = isinstance(value, Integral if integer else Real) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
     good = good and (least is None or value >= least) and (above is None or value > above) and (most is None or value <= most)
     if not good:
         bounds = [f">= {least}" if least is not None else "", f"> {above}" if above is not None else "", f"<= {most}" if most is not None else ""]
@@ -170,3 +177,16 @@ def check_number(
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     "Half precision becomes float32; float32 and float64 pass unchanged. Losses are computed on the result."
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+# %% ../../nbs/core/checks.ipynb #76d6452d
+def without_autocast(
+    loss: Callable,  # of tensors
+) -> Callable:  # the same, outside any autocast
+    "Inside autocast matrix products run in half precision whatever their inputs; a loss never should."
+    @wraps(loss)
+    def outside(*arguments, **options):
+        with ExitStack() as stack:
+            for device in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
+                stack.enter_context(torch.autocast(device, enabled=False))
+            return loss(*arguments, **options)
+    return outside

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['label_ranks', 'TopK']
 
-# %% ../../nbs/evaluation/classification.ipynb #196b12f3
+# %% ../../nbs/evaluation/classification.ipynb #01d8bd92
 import torch
 
-from ..core.checks import check_floating, check_labels, check_number
+from ..core.checks import check_floating, check_labels, check_number, describe, is_integer_tensor
 
 # %% ../../nbs/evaluation/classification.ipynb #be1ab5e3
 def label_ranks(
@@ -23,7 +23,7 @@ def label_ranks(
     before = (logits > own) | ((logits == own) & (classes < labels))
     return torch.where(logits.isnan().any(1), logits.shape[1], before.sum(1))
 
-# %% ../../nbs/evaluation/classification.ipynb #68047374
+# %% ../../nbs/evaluation/classification.ipynb #448459e1
 class TopK:
     "Streaming top-k accuracy."
 
@@ -32,8 +32,11 @@ class TopK:
         num_classes: int,
         top: tuple[int, ...] = (1, 5),  # those of at least `num_classes` are left out: they would always be 100 %
     ):
-        for number in (num_classes, *top):
-            check_number("num_classes and top", number, least=1, integer=True)
+        check_number("num_classes", num_classes, least=1, integer=True)
+        if not isinstance(top, tuple | list):
+            raise ValueError(f"top: wanted several integers, got {describe(top)}")
+        for k in top:
+            check_number("top", k, least=1, integer=True)
         self.num_classes, self.top = num_classes, tuple(k for k in top if k < num_classes)
         self.counts = torch.zeros(1 + len(self.top), dtype=torch.int64)
 
@@ -43,7 +46,8 @@ class TopK:
         labels: torch.Tensor,  # (batch,)
     ) -> None:
         "Adds a batch. Raises ValueError for another number of classes and for labels out of range."
-        if logits.ndim != 2 or logits.shape[1] != self.num_classes:
+        check_floating("logits", logits, 2, f"(batch, {self.num_classes})")
+        if logits.shape[1] != self.num_classes:
             raise ValueError(f"logits: wanted (batch, {self.num_classes}), got {tuple(logits.shape)}")
         ranks = label_ranks(logits.detach(), labels)
         self.add(torch.stack([torch.full_like(ranks, 1), *(ranks < k for k in self.top)]).sum(1))
@@ -53,7 +57,9 @@ class TopK:
         return self.counts
 
     def add(self, state: torch.Tensor) -> None:
-        "Adds what another meter, or another process, has counted."
+        "Adds what another meter, or another process, has counted. Raises ValueError unless it is of this meter's shape."
+        if not is_integer_tensor(state) or state.shape != self.counts.shape:
+            raise ValueError(f"state: wanted an integer tensor of shape {tuple(self.counts.shape)}, got {describe(state)}")
         self.counts = self.counts.to(state.device) + state
 
     def compute(self) -> dict[str, float]:

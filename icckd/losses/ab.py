@@ -5,37 +5,42 @@
 # %% auto #0
 __all__ = ['ab_loss', 'ab_total', 'Connectors', 'replay', 'AB']
 
-# %% ../../nbs/losses/ab.ipynb #7f0a1629
+# %% ../../nbs/losses/ab.ipynb #ba921e46
 import numpy as np
 import torch
 from torch import nn
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same
+from ..core.checks import at_least_float32, check_features, check_number, check_same, without_autocast
 from .criterion import Criterion, Preparation
 from .matching import Regressor, case_layers, paired_layers, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ab.ipynb #e347c5e2
+# %% ../../nbs/losses/ab.ipynb #6b41c02e
+@without_autocast
 def ab_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), before the ReLU, after the connector
     teacher_features: torch.Tensor,  # the same shape, before the ReLU; never receives gradient
-    margin: float = 1.0,  # how far beyond the boundary the student must be
+    margin: float = 1.0,  # >= 0: how far beyond the boundary the student must be
 ) -> torch.Tensor:  # scalar >= 0
-    "Squared distance to the teacher's side of the activation boundary, for one stage. Heo et al. 2019, eq. 5."
+    "Squared distance to the teacher's side of the activation boundary, for one stage. Heo et al. 2019, eq. 5. Raises ValueError."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
     check_same("student_features", student_features, "teacher_features", teacher_features)
+    check_number("margin", margin, least=0)
     side = torch.where(teacher_features.detach() > 0, 1.0, -1.0)
     missing = (margin - side * at_least_float32(student_features)).relu()
     return 3 / 1000 * missing.square().sum() / len(student_features)
 
-# %% ../../nbs/losses/ab.ipynb #422cde8d
+# %% ../../nbs/losses/ab.ipynb #8116a7fb
 def ab_total(
     student_features,  # a list of maps, shallow to deep
     teacher_features,  # as many maps of the same shapes
     margin: float = 1.0,
 ) -> torch.Tensor:  # scalar >= 0
-    "The stages' losses, each weighted twice as much as the one before; the last has weight 1."
+    "The stages' losses, each weighted twice as much as the one before; the last has weight 1. Raises ValueError for unequal numbers of stages."
+    student_features, teacher_features = list(student_features), list(teacher_features)
+    if len(student_features) != len(teacher_features) or not student_features:
+        raise ValueError(f"student_features: wanted as many maps as teacher_features and at least one, got {len(student_features)} and {len(teacher_features)}")
     losses = [ab_loss(s, t, margin) for s, t in zip(student_features, teacher_features, strict=True)]
     return sum(2.0 ** (i - len(losses) + 1) * loss for i, loss in enumerate(losses))
 
@@ -57,7 +62,7 @@ class Connectors(nn.Module):
         "The maps in the teacher's shapes."
         return [connector(x) for connector, x in zip(self.connectors, student_features, strict=True)]
 
-# %% ../../nbs/losses/ab.ipynb #3b532760
+# %% ../../nbs/losses/ab.ipynb #d1a61d83
 def replay(
     case: dict,  # arrays of a golden case
     meta: dict,  # its description
@@ -65,11 +70,11 @@ def replay(
     "Recomputes a golden case of AB from its inputs."
     inputs = with_gradient(case, meta)
     student, teacher = case_layers(inputs, "student_feat"), case_layers(inputs, "teacher_feat")
-    connectors = Connectors(student, teacher, largest_kernel=student[0].shape[-1])
+    connectors = Connectors(student, teacher, largest_kernel=max(size for x in student for size in x.shape[2:]))
     student = run_on_case(connectors, inputs, "connector_", *student)
     return loss_and_gradients(ab_total(student, teacher, meta["hyper"]["margin"]), inputs, meta)
 
-# %% ../../nbs/losses/ab.ipynb #4b571acf
+# %% ../../nbs/losses/ab.ipynb #a57a5114
 class AB(Criterion):
     "Activation boundaries: an initialisation of the student before training without the teacher."
 
@@ -79,7 +84,7 @@ class AB(Criterion):
     def __init__(self, weight: float = 1.0, margin: float = 1.0, preparation_fraction: float = 30 / 240):
         super().__init__(weight)
         check_number("margin", margin, least=0)
-        check_number("preparation_fraction", preparation_fraction, above=0)
+        check_number("preparation_fraction", preparation_fraction, above=0, most=1)
         self.margin, self.preparation_fraction = margin, preparation_fraction
 
     def features(self, step):
@@ -89,7 +94,7 @@ class AB(Criterion):
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         student_features, teacher_features = self.features(step)
-        self.connectors = Connectors(student_features, teacher_features).to(student_features[0].device)
+        self.connectors = Connectors(student_features, teacher_features).to(at_least_float32(student_features[0]))
 
     def prepare(self, step):
         "The terms of the preparation."

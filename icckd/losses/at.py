@@ -5,37 +5,41 @@
 # %% auto #0
 __all__ = ['attention_map', 'at_loss', 'replay', 'AT', 'SegmentationAT']
 
-# %% ../../nbs/losses/at.ipynb #cd8d540f
+# %% ../../nbs/losses/at.ipynb #b969451e
 import torch
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same
+from ..core.checks import at_least_float32, check_features, check_number, check_same, without_autocast
 from .criterion import Criterion, Step
 from .matching import paired_layers, pool_to_smaller
 from .replaying import loss_and_gradients, with_gradient
 from .resize import match_size
 
-# %% ../../nbs/losses/at.ipynb #08d235e4
+# %% ../../nbs/losses/at.ipynb #8606f959
 def attention_map(
     features: torch.Tensor,  # (batch, channels, height, width)
-    power: float = 2,  # > 0
+    power: float = 2,  # >= 1
 ) -> torch.Tensor:  # (batch, height * width), each sample's map of length 1
     "Where the channels are active: the mean over channels of the features' power, flattened and scaled to length 1."
     features = at_least_float32(features)
-    activity = torch.linalg.vecdot(features, features, dim=1) if power == 2 else features.abs().pow(power).sum(1)
+    if power == 2:
+        activity = torch.linalg.vecdot(features, features, dim=1)
+    else:
+        activity = (features if power % 1 == 0 else features.abs()).pow(power).sum(1)
     return F.normalize(activity.flatten(1) / features.shape[1], dim=1, eps=1e-12)
 
-# %% ../../nbs/losses/at.ipynb #c373b7ae
+# %% ../../nbs/losses/at.ipynb #5ec46840
+@without_autocast
 def at_loss(
     student_features,  # a map (batch, channels, height, width), or a list of them, one a stage
     teacher_features,  # as many; channels and sizes may differ. No gradient reaches them
-    power: float = 2,  # > 0
-) -> torch.Tensor:  # scalar; 0 to 2 / positions for each stage
+    power: float = 2,  # >= 1
+) -> torch.Tensor:  # scalar; 0 to 2 / positions for each stage, to 4 / positions where maps have both signs
     "Sum over stages of the mean squared difference of attention maps. Raises ValueError for NaN, empty maps or unequal numbers of stages."
     student_features, teacher_features = ([x] if isinstance(x, torch.Tensor) else list(x) for x in (student_features, teacher_features))
     if len(student_features) != len(teacher_features) or not student_features:
         raise ValueError(f"student_features: wanted as many maps as teacher_features and at least one, got {len(student_features)} and {len(teacher_features)}")
-    check_number("power", power, above=0)
+    check_number("power", power, least=1)
     total = 0
     for student, teacher in zip(student_features, teacher_features):
         check_features("student_features", student)
@@ -59,7 +63,7 @@ def replay(
         student, teacher = ([inputs[f"{who}_feat_{i}"] for i in stages] for who in ("student", "teacher"))
     return loss_and_gradients(at_loss(student, teacher, power=meta["hyper"]["p"]), inputs, meta)
 
-# %% ../../nbs/losses/at.ipynb #6ecdbbc1
+# %% ../../nbs/losses/at.ipynb #740fb8b8
 class AT(Criterion):
     "`weight` times AT, summed over the stages of both networks."
 
@@ -68,10 +72,10 @@ class AT(Criterion):
     def __init__(
         self,
         weight: float = 1000.0,  # RepDistiller's
-        power: float = 2,  # > 0
+        power: float = 2,  # >= 1
     ):
         super().__init__(weight)
-        check_number("power", power, above=0)
+        check_number("power", power, least=1)
         self.power = power
 
     def build(self, student, teacher, step: Step) -> None:
@@ -82,18 +86,18 @@ class AT(Criterion):
         loss = at_loss([student[name] for name, _ in self.pairs], [teacher[name] for _, name in self.pairs], self.power)
         return {"at": self.weight_at(step) * loss}
 
-# %% ../../nbs/losses/at.ipynb #b8c3f18d
+# %% ../../nbs/losses/at.ipynb #29775be3
 class SegmentationAT(Criterion):
     "`weight` times AT of one layer; the student's map is brought to the teacher's size."
 
     def __init__(
         self,
         weight: float = 10000.0,  # CIRKD's, beside pixel-wise KD with weight 1
-        power: float = 2,  # > 0
+        power: float = 2,  # >= 1
         layer: str = "last",  # read of both networks
     ):
         super().__init__(weight)
-        check_number("power", power, above=0)
+        check_number("power", power, least=1)
         self.power, self.layer = power, layer
         self.student_layers = self.teacher_layers = (layer,)
 

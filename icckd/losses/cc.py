@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cc_loss', 'replay', 'CC']
 
-# %% ../../nbs/losses/cc.ipynb #2cf4f273
+# %% ../../nbs/losses/cc.ipynb #dc04d916
 from collections.abc import Callable
 
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core.checks import at_least_float32, check_batch, check_number, check_same, check_vectors
+from ..core.checks import at_least_float32, check_batch, check_number, check_same, check_vectors, without_autocast
 from .criterion import Criterion
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/cc.ipynb #fe98bdda
+# %% ../../nbs/losses/cc.ipynb #923f20b1
+@without_autocast
 def cc_loss(
     student_features: torch.Tensor,  # (batch, dimensions)
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
@@ -34,7 +35,7 @@ def cc_loss(
     difference = (student - teacher).abs()
     return (difference[:-1] * difference[1:]).sum(1).mean()
 
-# %% ../../nbs/losses/cc.ipynb #c51d1795
+# %% ../../nbs/losses/cc.ipynb #0162e21c
 def replay(
     case: dict,  # arrays of a golden case
     meta: dict,  # its description
@@ -43,9 +44,10 @@ def replay(
     inputs = with_gradient(case, meta)
     embed = lambda side: lambda x: F.linear(x, inputs[f"param__embed_{side}_linear_weight"], inputs[f"param__embed_{side}_linear_bias"])
     embeddings = [embed(side) for side in ("student", "teacher")] if "param__embed_student_linear_weight" in inputs else []
-    return loss_and_gradients(cc_loss(inputs["student_feat"], inputs["teacher_feat"], *embeddings), inputs, meta)
+    student, teacher = (inputs[f"{side}_feat"].flatten(1) for side in ("student", "teacher"))  # (B, C) or (B, C, 1, 1)
+    return loss_and_gradients(cc_loss(student, teacher, *embeddings), inputs, meta)
 
-# %% ../../nbs/losses/cc.ipynb #5286622f
+# %% ../../nbs/losses/cc.ipynb #e3e3cda4
 class CC(Criterion):
     "Correlation congruence in RepDistiller's form (not the paper's kernel form), on embeddings of the pooled features."
 
@@ -63,8 +65,8 @@ class CC(Criterion):
 
     def build(self, student, teacher, step):
         student_features, teacher_features = self.features(step)
-        self.embed_student = nn.Linear(student_features.shape[1], self.dimensions).to(student_features.device)
-        self.embed_teacher = nn.Linear(teacher_features.shape[1], self.dimensions).to(student_features.device)
+        self.embed_student = nn.Linear(student_features.shape[1], self.dimensions).to(at_least_float32(student_features))
+        self.embed_teacher = nn.Linear(teacher_features.shape[1], self.dimensions).to(at_least_float32(teacher_features))  # each in its network's precision
 
     def forward(self, step):
         return {"cc": self.weight_at(step) * cc_loss(*self.features(step), self.embed_student, self.embed_teacher)}

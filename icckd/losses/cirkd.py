@@ -4,20 +4,22 @@
 
 # %% auto #0
 __all__ = ['ENTRIES', 'exponentials', 'kl_and_pull', 'unordered_pairs', 'CrossImageKL', 'cirkd_mini_batch', 'replay', 'MemoryKL',
-           'memory_relations', 'regions_and_pixels', 'enqueue', 'CIRKDMiniBatch', 'TeacherMemory', 'CIRKDMemory',
-           'CIRKD']
+           'check_unit', 'memory_relations', 'regions_and_pixels', 'enqueue', 'CIRKDMiniBatch', 'TeacherMemory',
+           'CIRKDMemory', 'CIRKD']
 
-# %% ../../nbs/losses/cirkd.ipynb #1cf6ad19
+# %% ../../nbs/losses/cirkd.ipynb #f6042642
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core.checks import at_least_float32, check_features, check_labels, check_number, check_same
+from icckd.core.checks import (
+    at_least_float32, check_features, check_labels, check_number, check_same, check_vectors, describe, values_are_checked, without_autocast,
+)
 from .criterion import Criterion, Sum
 from .pairwise import directions
 from .pixelwise import PixelWise
 from .replaying import loss_and_gradients, with_gradient
-from .resize import labels_at_size, match_size
+from .resize import labels_at_size, match_size, same_precision
 
 # %% ../../nbs/losses/cirkd.ipynb #eb1c09d6
 ENTRIES = 2**22  # similarities formed at a time: 16 MiB a matrix in float32, of which about six live at once
@@ -83,7 +85,8 @@ class CrossImageKL(torch.autograd.Function):
     def backward(ctx, grad_total: torch.Tensor):
         return grad_total * ctx.saved_tensors[0], None, None, None
 
-# %% ../../nbs/losses/cirkd.ipynb #812dd6cd
+# %% ../../nbs/losses/cirkd.ipynb #5d832312
+@without_autocast
 def cirkd_mini_batch(
     student_features: torch.Tensor,  # (batch, channels_s, height, width)
     teacher_features: torch.Tensor,  # (batch, channels_t, height, width)
@@ -97,7 +100,8 @@ def cirkd_mini_batch(
     check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")
     check_number("temperature", temperature, least=0.025)
     check_number("pool", pool, least=1, integer=True)
-    maps = [at_least_float32(student_features), at_least_float32(teacher_features.detach())]
+    check_number("entries", entries, least=1, integer=True)
+    maps = same_precision(student_features, teacher_features.detach())
     if pool > 1:
         maps = [F.avg_pool2d(x, pool, pool, ceil_mode=True) for x in maps]
     student, teacher = (directions(x.flatten(2)) for x in maps)
@@ -131,7 +135,20 @@ class MemoryKL(torch.autograd.Function):
     def backward(ctx, grad_total: torch.Tensor):
         return grad_total * ctx.saved_tensors[0], None, None, None, None, None
 
-# %% ../../nbs/losses/cirkd.ipynb #03e281e1
+# %% ../../nbs/losses/cirkd.ipynb #c567b14b
+def check_unit(
+    name: str,
+    x: torch.Tensor,  # (number, channels)
+) -> None:
+    "Raises ValueError unless the rows are finite and of length 1, or 0 where there is no direction."
+    check_vectors(name, x)
+    if values_are_checked(x):
+        length = torch.linalg.vector_norm(x.detach(), dim=1, dtype=at_least_float32(x[:0]).dtype)
+        if bool(((length - 1).abs().minimum(length) > 1e-2).any()):
+            raise ValueError(f"{name}: wanted rows of length 1 (or 0), got lengths {length.min():.3g}..{length.max():.3g} in {describe(x)}")
+
+
+@without_autocast
 def memory_relations(
     student: torch.Tensor,  # (rows, channels), of length 1
     teacher: torch.Tensor,  # (rows, channels), of length 1
@@ -140,11 +157,18 @@ def memory_relations(
     temperature: float = 0.1,
     entries: int = ENTRIES,  # similarities formed at a time
 ) -> torch.Tensor:  # scalar, nats; 0 where nothing is labelled
-    "Pixel-to-memory relations (Yang et al. 2022): mean KL over labelled rows."
+    "Pixel-to-memory relations (Yang et al. 2022): mean KL over labelled rows. Raises ValueError for rows that are not of length 1, or do not fit."
+    for name, x in (("student", student), ("teacher", teacher), ("vectors", vectors)):
+        check_unit(name, x)
     check_same("student", student, "teacher", teacher)
+    check_same("vectors", vectors, "teacher", teacher, 1, what="channels")
+    if not isinstance(labelled, torch.Tensor) or labelled.dtype != torch.bool or labelled.shape != student.shape[:1]:
+        raise ValueError(f"labelled: wanted a bool tensor of shape {tuple(student.shape[:1])}, got {describe(labelled)}")
     check_number("temperature", temperature, least=0.025)
+    check_number("entries", entries, least=1, integer=True)
+    student, teacher, vectors = same_precision(student, teacher.detach(), vectors.detach())
     weights = labelled.to(student.dtype) / labelled.sum().clamp(min=1)
-    return MemoryKL.apply(student, teacher.detach(), vectors.detach(), weights, temperature, entries)
+    return MemoryKL.apply(student, teacher, vectors, weights, temperature, entries)
 
 # %% ../../nbs/losses/cirkd.ipynb #ff6d2c32
 def regions_and_pixels(
@@ -233,7 +257,7 @@ class TeacherMemory(nn.Module):
         places = torch.randperm(self.lengths[kind], generator=generator, device=device)[: number // len(queue) + 1]
         return queue[:, places.to(queue.device)].flatten(0, 1)
 
-# %% ../../nbs/losses/cirkd.ipynb #88ed0968
+# %% ../../nbs/losses/cirkd.ipynb #edaafd62
 class CIRKDMemory(Criterion):
     "CIRKD's relations of pixels to remembered pixels and regions of the teacher (Yang et al. 2022)."
 
@@ -255,6 +279,8 @@ class CIRKDMemory(Criterion):
         for name, value in (("pixel_weight", pixel_weight), ("region_weight", region_weight)):
             check_number(name, value, least=0)
         check_number("temperature", temperature, least=0.025)
+        if ignore_index is not None:
+            check_number("ignore_index", ignore_index, integer=True)
         sizes = dict(pixel_queue=pixel_queue, region_queue=region_queue, pixel_samples=pixel_samples, region_samples=region_samples)
         for name, value in {**sizes, "pixels_per_class": pixels_per_class}.items():
             check_number(name, value, least=1, integer=True)

@@ -5,24 +5,25 @@
 # %% auto #0
 __all__ = ['cross_entropy_loss', 'CrossEntropy']
 
-# %% ../../nbs/losses/cross_entropy.ipynb #d6e1cc2e
+# %% ../../nbs/losses/cross_entropy.ipynb #2479aa68
 import torch
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_labels, check_logits
-from .criterion import Criterion, Step
+from ..core.checks import at_least_float32, check_labels, check_logits, without_autocast
+from .criterion import Criterion, Step, check_view
 
-# %% ../../nbs/losses/cross_entropy.ipynb #d400fb02
+# %% ../../nbs/losses/cross_entropy.ipynb #4cd7a465
+@without_autocast
 def cross_entropy_loss(
     student_logits: torch.Tensor,  # (batch, classes)
-    labels: torch.Tensor,  # (batch,) integers in 0..classes-1
+    labels: torch.Tensor,  # (batch,) integers of any width in 0..classes-1
 ) -> torch.Tensor:  # scalar, nats
     "Mean negative log-likelihood of the labels. Raises ValueError for NaN logits and labels out of range."
     check_logits("student_logits", student_logits)
     check_labels("labels", labels, student_logits)
     return F.cross_entropy(at_least_float32(student_logits), labels.long())
 
-# %% ../../nbs/losses/cross_entropy.ipynb #64f8f19e
+# %% ../../nbs/losses/cross_entropy.ipynb #15756c2b
 class CrossEntropy(Criterion):
     "The labels' term: `weight` times the cross-entropy of the student's logits."
 
@@ -34,6 +35,7 @@ class CrossEntropy(Criterion):
         view: str = "weak",  # or "strong"
     ):
         super().__init__(weight)
+        check_view(view)
         self.view, self.views = view, (view,)
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:

@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['NORMS', 'check_maps', 'cwd_loss', 'check_norm', 'cwd_variant_loss', 'cwd_cirkd_loss', 'replay', 'CWD', 'CWDFeatures']
 
-# %% ../../nbs/losses/cwd.ipynb #27150b69
+# %% ../../nbs/losses/cwd.ipynb #df5e1b24
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same
+from ..core.checks import at_least_float32, check_features, check_floating, check_number, check_same, describe, without_autocast
 from .criterion import Criterion, Step
+from .pixelwise import SoftmaxKL
 from .replaying import loss_and_gradients, with_gradient
-from .resize import match_size
+from .resize import match_size, same_precision
 
 # %% ../../nbs/losses/cwd.ipynb #e71219ee
 def check_maps(
@@ -28,7 +29,8 @@ def check_maps(
     check_features("teacher_map", teacher_map)
     check_same("student_map", student_map, "teacher_map", teacher_map, what="shape (batch, channels, height, width)")
 
-# %% ../../nbs/losses/cwd.ipynb #2fbacd67
+# %% ../../nbs/losses/cwd.ipynb #4df8d0fe
+@without_autocast
 def cwd_loss(
     student_map: torch.Tensor,  # (batch, channels, height, width), logits or adapted features
     teacher_map: torch.Tensor,  # the same shape
@@ -36,15 +38,13 @@ def cwd_loss(
 ) -> torch.Tensor:  # tau² times nats a channel
     "Channel-wise distillation (Shu et al. 2021, equations 3 and 4). Raises ValueError for maps that differ in shape or are not finite."
     check_maps(student_map, teacher_map, temperature)
-    log_student = F.log_softmax(at_least_float32(student_map).flatten(2) / temperature, dim=2)
-    log_teacher = F.log_softmax(at_least_float32(teacher_map.detach()).flatten(2) / temperature, dim=2)
-    channels = student_map.shape[0] * student_map.shape[1]
-    return F.kl_div(log_student, log_teacher, reduction="sum", log_target=True) * temperature**2 / channels
+    student, teacher = (x.flatten(2) / temperature for x in same_precision(student_map, teacher_map.detach()))
+    return SoftmaxKL.apply(student, teacher, 2) * temperature**2 / (student.shape[0] * student.shape[1])
 
-# %% ../../nbs/losses/cwd.ipynb #1534f25f
+# %% ../../nbs/losses/cwd.ipynb #8961892a
 NORMS = {
-    "channel": lambda x: x.flatten(2).log_softmax(2),
-    "spatial": lambda x: x.log_softmax(1),
+    "channel": lambda x: x.flatten(2).softmax(2),
+    "spatial": lambda x: x.softmax(1),
     "channel_mean": lambda x: x.mean((2, 3)),
     "none": lambda x: x,
 }
@@ -52,10 +52,11 @@ NORMS = {
 
 def check_norm(norm: str, divergence: str) -> None:
     "Raises ValueError for a pair of norm and divergence that does not exist."
-    if norm not in NORMS or divergence not in ("kl", "mse") or (divergence == "kl" and norm in ("channel_mean", "none")):
+    if not isinstance(norm, str) or norm not in NORMS or divergence not in ("kl", "mse") or (divergence == "kl" and norm in ("channel_mean", "none")):
         raise ValueError(f"norm: wanted channel or spatial with kl or mse, or channel_mean or none with mse, got {norm!r} with {divergence!r}")
 
-# %% ../../nbs/losses/cwd.ipynb #18a284fb
+# %% ../../nbs/losses/cwd.ipynb #3f31b1fc
+@without_autocast
 def cwd_variant_loss(
     student_map: torch.Tensor,  # (batch, channels, height, width)
     teacher_map: torch.Tensor,  # the same shape
@@ -66,17 +67,16 @@ def cwd_variant_loss(
     "CWD with the normalisers of its ablation. Raises ValueError for maps as in `cwd_loss` and for a pair of norm and divergence that does not exist."
     check_maps(student_map, teacher_map, temperature)
     check_norm(norm, divergence)
-    tau = temperature if divergence == "kl" else 1.0
-    student, teacher = (NORMS[norm](at_least_float32(x) / tau) for x in (student_map, teacher_map.detach()))
+    maps = same_precision(student_map, teacher_map.detach())
     if divergence == "kl":
-        total = F.kl_div(student, teacher, reduction="sum", log_target=True) * tau**2
+        total = SoftmaxKL.apply(*(x.flatten(2) / temperature for x in maps), 2 if norm == "channel" else 1) * temperature**2
     else:
-        softmax = norm in ("channel", "spatial")
-        total = F.mse_loss(student.exp() if softmax else student, teacher.exp() if softmax else teacher, reduction="sum")
+        total = F.mse_loss(*(NORMS[norm](x) for x in maps), reduction="sum")
     batch, channels, height, width = student_map.shape
     return total / (batch * (channels if norm.startswith("channel") else height * width))
 
-# %% ../../nbs/losses/cwd.ipynb #634d80c6
+# %% ../../nbs/losses/cwd.ipynb #313bf917
+@without_autocast
 def cwd_cirkd_loss(
     student_features: torch.Tensor,  # (batch, student channels, height, width)
     teacher_features: torch.Tensor,  # (batch, teacher channels, height, width)
@@ -84,13 +84,16 @@ def cwd_cirkd_loss(
     temperature: float = 4.0,
 ) -> torch.Tensor:  # cwd_loss of the adapted map, times teacher channels / student channels
     "CWD on features as CIRKD's code has it. Raises ValueError where channels differ and no fitting adapter weight is given."
+    check_features("student_features", student_features)
+    check_features("teacher_features", teacher_features)
     before, after = student_features.shape[1], teacher_features.shape[1]
     if before == after:
         return cwd_loss(student_features, teacher_features, temperature)
-    if adapter_weight is None or tuple(adapter_weight.shape) != (after, before, 1, 1):
-        got = None if adapter_weight is None else tuple(adapter_weight.shape)
-        raise ValueError(f"adapter_weight: wanted shape {(after, before, 1, 1)}, got {got}")
-    return cwd_loss(F.conv2d(student_features, adapter_weight), teacher_features, temperature) * after / before
+    check_floating("adapter_weight", adapter_weight, 4, f"{(after, before, 1, 1)}")
+    if tuple(adapter_weight.shape) != (after, before, 1, 1):
+        raise ValueError(f"adapter_weight: wanted shape {(after, before, 1, 1)}, got {describe(adapter_weight)}")
+    adapted = F.conv2d(*same_precision(student_features, adapter_weight))
+    return cwd_loss(adapted, teacher_features, temperature) * after / before
 
 # %% ../../nbs/losses/cwd.ipynb #35574f07
 def replay(
@@ -130,7 +133,7 @@ class CWD(Criterion):
         loss = cwd_variant_loss(match_size(student, teacher), teacher, self.temperature, self.norm, self.divergence)
         return {"cwd": self.weight_at(step) * loss}
 
-# %% ../../nbs/losses/cwd.ipynb #ee6eb58f
+# %% ../../nbs/losses/cwd.ipynb #ae55773c
 class CWDFeatures(Criterion):
     "Channel-wise distillation of feature maps through an adapter."
 
@@ -154,6 +157,8 @@ class CWDFeatures(Criterion):
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`cwd_features`."
         teacher = step.teacher["weak"][self.layer]
+        student = step.student["weak"][self.layer]
+        check_features("student_features", student)
         with step.autocast():
-            adapted = self.adapter(step.student["weak"][self.layer])
+            adapted = self.adapter(at_least_float32(student))
         return {"cwd_features": self.weight_at(step) * cwd_loss(match_size(adapted, teacher), teacher, self.temperature)}

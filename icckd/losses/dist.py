@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['pearson', 'dist_loss', 'replay', 'DIST']
 
-# %% ../../nbs/losses/dist.ipynb #d22edfaf
+# %% ../../nbs/losses/dist.ipynb #8080facc
 import torch
 
-from ..core.checks import at_least_float32, check_batch, check_logits, check_number, check_same
+from ..core.checks import check_logits, check_number, check_same, without_autocast
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 
@@ -23,22 +23,25 @@ def pearson(
     norms = torch.linalg.vector_norm(x, dim=dim) * torch.linalg.vector_norm(y, dim=dim)
     return torch.linalg.vecdot(x, y, dim=dim) / (norms + 1e-8)
 
-# %% ../../nbs/losses/dist.ipynb #aedef3b7
+# %% ../../nbs/losses/dist.ipynb #07c69bd5
+@without_autocast
 def dist_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
-    beta: float = 1.0,  # weight of the correlation within samples
-    gamma: float = 1.0,  # weight of the correlation within classes
+    beta: float = 1.0,  # >= 0, weight of the correlation within samples
+    gamma: float = 1.0,  # >= 0, weight of the correlation within classes
     temperature: float = 4.0,  # > 0; 4 on CIFAR-100, 1 on ImageNet
 ) -> torch.Tensor:  # scalar; 0 to 2 * temperature² * (beta + gamma)
-    "Temperature² times one minus the mean correlations. Raises ValueError for bad shapes, NaN or a batch of one."
+    "Temperature² times one minus the mean correlations. Raises ValueError for bad shapes, NaN or options out of range."
     check_logits("student_logits", student_logits)
     check_logits("teacher_logits", teacher_logits)
     check_same("student_logits", student_logits, "teacher_logits", teacher_logits, what="(batch, classes)")
-    check_batch("student_logits", student_logits, 2, "a class is correlated over the samples")
+    check_number("beta", beta, least=0)
+    check_number("gamma", gamma, least=0)
     check_number("temperature", temperature, above=0)
-    student = (at_least_float32(student_logits) / temperature).softmax(1)
-    teacher = (at_least_float32(teacher_logits.detach()) / temperature).softmax(1)
+    dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
+    student = (student_logits.to(dtype) / temperature).softmax(1)
+    teacher = (teacher_logits.detach().to(dtype) / temperature).softmax(1)
     inter = 1 - pearson(student, teacher, dim=1).mean()
     intra = 1 - pearson(student, teacher, dim=0).mean()
     return temperature**2 * (beta * inter + gamma * intra)

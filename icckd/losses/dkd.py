@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['dkd_terms', 'dkd_loss', 'replay', 'DKD']
 
-# %% ../../nbs/losses/dkd.ipynb #e8651a4d
+# %% ../../nbs/losses/dkd.ipynb #69132215
 import torch
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_labels, check_logits, check_number, check_same
+from ..core.checks import at_least_float32, check_labels, check_logits, check_number, check_same, without_autocast
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 
@@ -22,7 +22,8 @@ def _decouple(
     others = logits.scatter(1, labels, -torch.inf)
     return logits.gather(1, labels)[:, 0] - others.logsumexp(1), others.log_softmax(1)
 
-# %% ../../nbs/losses/dkd.ipynb #cc379ed9
+# %% ../../nbs/losses/dkd.ipynb #9b7458b0
+@without_autocast
 def dkd_terms(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
@@ -44,16 +45,18 @@ def dkd_terms(
     others = (teacher_log.exp() * differences).sum()
     return temperature**2 / len(labels) * binary, temperature**2 / len(labels) * others
 
-# %% ../../nbs/losses/dkd.ipynb #95ce4f1e
+# %% ../../nbs/losses/dkd.ipynb #90fca450
 def dkd_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
     labels: torch.Tensor,  # (batch,) integers
-    alpha: float = 1.0,  # weight of the target-class part
-    beta: float = 8.0,  # weight of the other-classes part; 8, 6 or 2 on CIFAR-100 pairs, 0.5 or 2 on ImageNet
+    alpha: float = 1.0,  # >= 0, weight of the target-class part
+    beta: float = 8.0,  # >= 0, weight of the other-classes part; 8, 6 or 2 on CIFAR-100 pairs, 0.5 or 2 on ImageNet
     temperature: float = 4.0,  # > 0; 1 on ImageNet
 ) -> torch.Tensor:  # scalar
-    "The weighted sum of the two parts. Raises ValueError as `dkd_terms`."
+    "The weighted sum of the two parts. Raises ValueError as `dkd_terms`, and for a weight that is negative or no number."
+    check_number("alpha", alpha, least=0)
+    check_number("beta", beta, least=0)
     target_part, others_part = dkd_terms(student_logits, teacher_logits, labels, temperature)
     return alpha * target_part + beta * others_part
 

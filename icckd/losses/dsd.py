@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['attention_moves', 'psd_loss', 'class_similarity', 'csd_loss', 'replay', 'DSD']
 
-# %% ../../nbs/losses/dsd.ipynb #7fc94106
+# %% ../../nbs/losses/dsd.ipynb #5b05a705
 from itertools import combinations
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ..core.checks import at_least_float32, check_features, check_number, check_same
 from .criterion import Criterion, Step
-from .replaying import loss_and_gradients, wanted_gradients, with_gradient
+from .replaying import wanted_gradients
 from .resize import match_size
 
 # %% ../../nbs/losses/dsd.ipynb #40164677

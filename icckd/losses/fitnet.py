@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['fitnet_loss', 'replay', 'FitNet']
 
-# %% ../../nbs/losses/fitnet.ipynb #25a8ca7e
+# %% ../../nbs/losses/fitnet.ipynb #1a7fa02c
 import numpy as np
 import torch
 
-from ..core.checks import at_least_float32, check_features, check_same
+from ..core.checks import at_least_float32, check_features, check_same, without_autocast
 from .criterion import Criterion
 from .matching import Regressor, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/fitnet.ipynb #59a9c4d1
+# %% ../../nbs/losses/fitnet.ipynb #45dc63eb
+@without_autocast
 def fitnet_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), after the regressor
     teacher_features: torch.Tensor,  # the same shape; never receives gradient
@@ -25,7 +26,7 @@ def fitnet_loss(
     check_same("student_features", student_features, "teacher_features", teacher_features)
     return (at_least_float32(student_features) - at_least_float32(teacher_features.detach())).square().mean()
 
-# %% ../../nbs/losses/fitnet.ipynb #df9768a5
+# %% ../../nbs/losses/fitnet.ipynb #a724c335
 def replay(
     case: dict,  # arrays of a golden case
     meta: dict,  # its description
@@ -34,11 +35,11 @@ def replay(
     inputs = with_gradient(case, meta)
     student, teacher = inputs["student_feat"], inputs["teacher_feat"]
     if "param__regressor_conv_weight" in inputs:
-        regressor = Regressor(student.shape, teacher.shape, meta["hyper"].get("relu", True), largest_kernel=student.shape[-1])
+        regressor = Regressor(student.shape, teacher.shape, meta["hyper"].get("relu", True), largest_kernel=max(student.shape[2:]))
         student = run_on_case(regressor, inputs, "regressor_", student)
     return loss_and_gradients(fitnet_loss(student, teacher), inputs, meta)
 
-# %% ../../nbs/losses/fitnet.ipynb #7e109205
+# %% ../../nbs/losses/fitnet.ipynb #65758ec2
 class FitNet(Criterion):
     "FitNet's hint, joint with the other terms: stage 2 of the student, through a regressor, predicts stage 2 of the teacher."
 
@@ -50,7 +51,7 @@ class FitNet(Criterion):
 
     def build(self, student, teacher, step):
         student_features, teacher_features = self.features(step)
-        self.regressor = Regressor(student_features.shape, teacher_features.shape).to(student_features.device)
+        self.regressor = Regressor(student_features.shape, teacher_features.shape).to(at_least_float32(student_features))
 
     def features(self, step):
         "The two maps of this step."

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['flow_matrix', 'check_flows', 'fsp_loss', 'replay', 'FSP']
 
-# %% ../../nbs/losses/fsp.ipynb #7b2ca934
+# %% ../../nbs/losses/fsp.ipynb #8edcd217
 import numpy as np
 import torch
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same
+from ..core.checks import at_least_float32, check_features, check_number, check_same, without_autocast
 from .criterion import Criterion, Preparation
 from .matching import case_layers, pool_to_smaller
 from .replaying import loss_and_gradients, with_gradient
@@ -33,12 +33,15 @@ def check_flows(student_shapes, teacher_shapes) -> None:
     if student != teacher:
         raise ValueError(f"FSP needs equal channels: student {student}, teacher {teacher}")
 
-# %% ../../nbs/losses/fsp.ipynb #8c42e800
+# %% ../../nbs/losses/fsp.ipynb #44bb2dbf
+@without_autocast
 def fsp_loss(
     student_features,  # a list of maps (batch, channels, height, width), shallow to deep
     teacher_features,  # as many maps with the same channels; never receive gradient
 ) -> torch.Tensor:  # scalar >= 0
-    "Squared difference of the flow matrices, summed over neighbouring layers. Yim et al. 2017, eq. 2. Raises ValueError for other channels."
+    "Squared difference of the flow matrices, summed over neighbouring layers. Yim et al. 2017, eq. 2. Raises ValueError for other numbers of maps or other channels."
+    if len(student_features) != len(teacher_features) or len(student_features) < 2:
+        raise ValueError(f"student_features: wanted as many maps as teacher_features and at least 2, got {len(student_features)} and {len(teacher_features)}")
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         for x in features:
             check_features(name, x)

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['FORMS', 'normalised_factor', 'ft_loss', 'encoder', 'Paraphraser', 'FT', 'replay']
 
-# %% ../../nbs/losses/ft.ipynb #9e7bbf96
+# %% ../../nbs/losses/ft.ipynb #119b51b9
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same, near_matches
+from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same, near_matches, without_autocast
 from .criterion import Criterion, Preparation
 from .matching import paired_layers, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ft.ipynb #6ac84414
+# %% ../../nbs/losses/ft.ipynb #29be6a55
 FORMS = ("attention", "whole")
 
 
@@ -30,6 +30,7 @@ def normalised_factor(
     return F.normalize((factor.square().mean(1) if form == "attention" else factor).flatten(1))
 
 
+@without_autocast
 def ft_loss(
     student_factor: torch.Tensor,  # (batch, channels, height, width)
     teacher_factor: torch.Tensor,  # (batch, channels, height, width); no gradient
@@ -73,7 +74,7 @@ class Paraphraser(nn.Module):
         "The reconstruction of (batch, channels, height, width)."
         return self.decoder(self.encoder(maps))
 
-# %% ../../nbs/losses/ft.ipynb #a972ba47
+# %% ../../nbs/losses/ft.ipynb #16b2a9a5
 class FT(Criterion):
     "Factor transfer on the last stage, after training a paraphraser of the teacher for 30/240 of the epochs."
 
@@ -90,7 +91,7 @@ class FT(Criterion):
     ):
         super().__init__(weight)
         check_number("factor_share", factor_share, above=0)
-        check_number("preparation_fraction", preparation_fraction, above=0)
+        check_number("preparation_fraction", preparation_fraction, above=0, most=1)
         check_number("preparation_learning_rate", preparation_learning_rate, above=0)
         normalised_factor(torch.ones(1, 1, 1, 1), form)  # refuses an unknown form
         self.factor_share, self.form = factor_share, form
@@ -100,8 +101,8 @@ class FT(Criterion):
         self.student_layer, self.teacher_layer = paired_layers(student, self.student_layers, teacher, self.teacher_layers)[-1]
         s, t = self.maps(step)
         channels = max(1, int(t.shape[1] * self.factor_share))
-        self.paraphraser = Paraphraser(t.shape[1], channels).to(t.device)
-        self.translator = encoder(s.shape[1], channels, norm=True).to(s.device)
+        self.paraphraser = Paraphraser(t.shape[1], channels).to(at_least_float32(t))
+        self.translator = encoder(s.shape[1], channels, norm=True).to(at_least_float32(s))
 
     def maps(self, step):
         "The last stage of student and teacher."

@@ -5,41 +5,41 @@
 # %% auto #0
 __all__ = ['icc_matrix', 'icc_distance', 'ickd_c_loss', 'icc_adapter', 'replay', 'ICKDC']
 
-# %% ../../nbs/losses/ickd.ipynb #2937fa30
+# %% ../../nbs/losses/ickd.ipynb #0745b224
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same, describe
+from ..core.checks import at_least_float32, check_features, check_number, check_same, describe, without_autocast
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ickd.ipynb #a06e09c1
+# %% ../../nbs/losses/ickd.ipynb #d9bccd16
 def icc_matrix(
     features: torch.Tensor,  # (batch, channels, height, width)
 ) -> torch.Tensor:  # (batch, channels, channels), rows of length 1; not symmetric
-    "Inter-channel correlation: inner products of the channels' maps, each row scaled to length 1. For looking at; the loss never forms it."
+    "Inter-channel correlation: inner products of the channels' maps, each row scaled to length 1. For looking at."
     check_features("features", features)
     flat = at_least_float32(features).flatten(2)
     return F.normalize(flat @ flat.mT, dim=2, eps=1e-12)
 
-# %% ../../nbs/losses/ickd.ipynb #a4364c02
+# %% ../../nbs/losses/ickd.ipynb #826317cf
 def icc_distance(
     student: torch.Tensor,  # (batch, channels, positions), float32 or float64
     teacher: torch.Tensor,  # (batch, channels, positions of its own)
 ) -> torch.Tensor:  # (batch,): 0 to 4 times the number of channels
     "Squared Frobenius distance between the ICC matrices of student and teacher, sample by sample."
-    if 3 * max(student.shape[2], teacher.shape[2]) <= student.shape[1]:
-        inner = lambda x, y: ((x @ (x.mT @ y)) * y).sum(2)  # of equal rows of both Gram matrices
-        cross, of_student, of_teacher = inner(student, teacher), inner(student, student), inner(teacher, teacher)
-    else:
-        gram_s, gram_t = student @ student.mT, teacher @ teacher.mT
-        cross, of_student, of_teacher = (gram_s * gram_t).sum(2), gram_s.square().sum(2), gram_t.square().sum(2)
+    if 3 * max(student.shape[2], teacher.shape[2]) > student.shape[1]:
+        unit = lambda x: F.normalize(x @ x.mT, dim=2, eps=1e-12)
+        return (unit(student) - unit(teacher)).square().sum((1, 2))
+    inner = lambda x, y: ((x @ (x.mT @ y)) * y).sum(2)  # of equal rows of both Gram matrices
+    cross, of_student, of_teacher = inner(student, teacher), inner(student, student), inner(teacher, teacher)
     student_square, teacher_square = of_student.clamp(min=1e-24), of_teacher.clamp(min=1e-24)  # max(length, 1e-12), squared
     rows = of_student / student_square + of_teacher / teacher_square - 2 * cross * student_square.rsqrt() * teacher_square.rsqrt()
-    return rows.sum(1)
+    return rows.sum(1).clamp(min=0)  # rounding may leave a little less
 
-# %% ../../nbs/losses/ickd.ipynb #6e2a8faf
+# %% ../../nbs/losses/ickd.ipynb #224e1111
+@without_autocast
 def ickd_c_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), adapted to the teacher's channels
     teacher_features: torch.Tensor,  # (batch, channels, its height, its width); no gradient reaches it
@@ -52,7 +52,8 @@ def ickd_c_loss(
     if normalisation not in ("cifar", "imagenet"):
         raise ValueError(f"normalisation: wanted 'cifar' or 'imagenet', got {describe(normalisation)}")
     batch, channels = student_features.shape[:2]
-    student, teacher = at_least_float32(student_features).flatten(2), at_least_float32(teacher_features.detach()).flatten(2)
+    dtype = torch.promote_types(torch.promote_types(student_features.dtype, teacher_features.dtype), torch.float32)
+    student, teacher = student_features.to(dtype).flatten(2), teacher_features.detach().to(dtype).flatten(2)
     return icc_distance(student, teacher).sum() / (batch * channels * (batch if normalisation == "imagenet" else 1))
 
 # %% ../../nbs/losses/ickd.ipynb #12ddb876

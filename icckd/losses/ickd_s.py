@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['check_grid', 'runs_of_cells', 'cells_of', 'cell_bytes', 'ickd_s_loss', 'replay', 'ICKDS']
 
-# %% ../../nbs/losses/ickd_s.ipynb #20d415fc
+# %% ../../nbs/losses/ickd_s.ipynb #0370a306
 import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same, describe
+from ..core.checks import at_least_float32, check_features, check_number, check_same, describe, without_autocast
 from .criterion import Criterion, Step
 from .ickd import icc_adapter, icc_distance
 from .replaying import loss_and_gradients, with_gradient
-from .resize import match_size
+from .resize import match_size, same_precision
 
 # %% ../../nbs/losses/ickd_s.ipynb #5ab5aef8
 def check_grid(grid) -> None:
@@ -57,7 +57,8 @@ def cell_bytes(
     product = positions if 3 * positions <= channels else channels
     return 4 * itemsize * (channels * positions + product**2)
 
-# %% ../../nbs/losses/ickd_s.ipynb #d7aa9fa2
+# %% ../../nbs/losses/ickd_s.ipynb #128b8f45
+@without_autocast
 def ickd_s_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), adapted to the teacher's channels
     teacher_features: torch.Tensor,  # the same shape
@@ -70,7 +71,7 @@ def ickd_s_loss(
     check_features("teacher_features", teacher_features)
     check_same("student_features", student_features, "teacher_features", teacher_features, what="shape (batch, channels, height, width)")
     (batch, channels), total = student_features.shape[:2], 0.0
-    student, teacher = at_least_float32(student_features), at_least_float32(teacher_features.detach())
+    student, teacher = same_precision(student_features, teacher_features.detach())
     for s, t in zip(cells_of(student, grid), cells_of(teacher, grid)):
         s = torch.where(s.any(2, keepdim=True), s, 0.0)  # a channel that is 0 all over a cell gets no gradient there
         size = max(1, int(max_bytes // cell_bytes(channels, s.shape[2], s.element_size())))
@@ -90,7 +91,7 @@ def replay(
     inputs = with_gradient(case, meta)
     return loss_and_gradients(ickd_s_loss(inputs["student"], inputs["teacher"], tuple(meta["hyper"]["grid"]), max_bytes), inputs, meta)
 
-# %% ../../nbs/losses/ickd_s.ipynb #708379bd
+# %% ../../nbs/losses/ickd_s.ipynb #20d579e9
 class ICKDS(Criterion):
     "ICKD-S between one map of student and teacher, through an adapter."
 
@@ -115,6 +116,8 @@ class ICKDS(Criterion):
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`ickd_s`."
         teacher = step.teacher["weak"][self.layer]
+        student = step.student["weak"][self.layer]
+        check_features("student_features", student)
         with step.autocast():
-            adapted = self.adapter(step.student["weak"][self.layer])
+            adapted = self.adapter(at_least_float32(student))
         return {"ickd_s": self.weight_at(step) * ickd_s_loss(match_size(adapted, teacher), teacher, self.grid, self.max_bytes)}

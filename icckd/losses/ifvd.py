@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['centre_similarity', 'ifvd', 'replay', 'IFVD']
 
-# %% ../../nbs/losses/ifvd.ipynb #a3c0f42e
+# %% ../../nbs/losses/ifvd.ipynb #939fdb99
 import torch
 
-from ..core.checks import at_least_float32, check_features, check_labels, check_number, check_same
+from ..core.checks import at_least_float32, check_features, check_labels, check_number, check_same, without_autocast
 from .criterion import Criterion
 from .replaying import loss_and_gradients, with_gradient
 from .resize import labels_at_size, match_size
@@ -29,7 +29,8 @@ def centre_similarity(
     own = cosines_to_all.gather(1, labels.clamp(max=num_classes - 1)[:, None])[:, 0]
     return torch.where(labels < num_classes, own / length(features), 0.0)
 
-# %% ../../nbs/losses/ifvd.ipynb #d269beba
+# %% ../../nbs/losses/ifvd.ipynb #ab6590d5
+@without_autocast
 def ifvd(
     student_features: torch.Tensor,  # (batch, channels_s, height, width)
     teacher_features: torch.Tensor,  # (batch, channels_t, height, width)
@@ -42,6 +43,8 @@ def ifvd(
         check_features(name, features)
     check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")
     check_number("num_classes", num_classes, least=1, integer=True)
+    if ignore_index is not None:
+        check_number("ignore_index", ignore_index, integer=True)
     check_labels("labels", labels, torch.empty(len(student_features), num_classes, 1, 1, device="meta"), ignore_index)
     small = labels_at_size(labels, tuple(student_features.shape[2:])).flatten(1)
     small = small if ignore_index is None else torch.where(small == ignore_index, num_classes, small)
@@ -62,7 +65,7 @@ def replay(
     loss = ifvd(inputs["student"], inputs["teacher"], labels, classes, ignored)
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../nbs/losses/ifvd.ipynb #77e03712
+# %% ../../nbs/losses/ifvd.ipynb #bdb45a9a
 class IFVD(Criterion):
     "Intra-class feature variation distillation (Wang et al. 2020)."
 
@@ -73,6 +76,8 @@ class IFVD(Criterion):
         layer: str = "pyramid",  # read of student and teacher
     ):
         super().__init__(weight)
+        if ignore_index is not None:
+            check_number("ignore_index", ignore_index, integer=True)
         self.ignore_index, self.layer = ignore_index, layer
         self.student_layers = self.teacher_layers = (layer,)
 

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['kd_loss', 'replay', 'KD']
 
-# %% ../../nbs/losses/kd.ipynb #34346935
+# %% ../../nbs/losses/kd.ipynb #0a649eb1
 import torch
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_logits, check_number, check_same
-from .criterion import Criterion, Step
+from ..core.checks import at_least_float32, check_logits, check_number, check_same, without_autocast
+from .criterion import Criterion, Step, check_view
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/kd.ipynb #b4c51d38
+# %% ../../nbs/losses/kd.ipynb #2351ae1b
+@without_autocast
 def kd_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
@@ -38,7 +39,7 @@ def replay(
     loss = kd_loss(inputs["student_logits"], inputs["teacher_logits"], temperature=meta["hyper"]["T"])
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../nbs/losses/kd.ipynb #c3a5746a
+# %% ../../nbs/losses/kd.ipynb #f8b6eeb8
 class KD(Criterion):
     "`weight` times KD of one view's logits."
 
@@ -50,6 +51,7 @@ class KD(Criterion):
     ):
         super().__init__(weight)
         check_number("temperature", temperature, above=0)
+        check_view(view)
         self.temperature, self.view, self.views = temperature, view, (view,)
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:

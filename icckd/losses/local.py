@@ -6,12 +6,12 @@
 __all__ = ['check_local', 'window_sum', 'neighbour_distances', 'local_loss', 'neighbour_cosines', 'local_cosine_loss', 'replay',
            'Local', 'LocalCosine']
 
-# %% ../../nbs/losses/local.ipynb #f2ea4e5d
+# %% ../../nbs/losses/local.ipynb #97654700
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..core.checks import at_least_float32, check_features, check_same, describe
+from ..core.checks import at_least_float32, check_features, check_same, describe, without_autocast
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 from .resize import match_size
@@ -25,7 +25,7 @@ def check_local(student_features: torch.Tensor, teacher_features: torch.Tensor) 
     if min(student_features.shape[2:]) < 3:
         raise ValueError(f"student_features: wanted sides of at least 3 (eight neighbours), got {describe(student_features)}")
 
-# %% ../../nbs/losses/local.ipynb #5f8fcf6b
+# %% ../../nbs/losses/local.ipynb #1994e6bc
 def window_sum(x: torch.Tensor) -> torch.Tensor:
     "Sums over 3 x 3 windows: (..., height, width) to (..., height - 2, width - 2)."
     x = x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]
@@ -41,6 +41,7 @@ def neighbour_distances(
     return 9 * square[:, 1:-1, 1:-1] + window_sum(square) - 2 * (centre * window_sum(x)).sum(1)
 
 
+@without_autocast
 def local_loss(
     student_features: torch.Tensor,  # (batch, student channels, height, width)
     teacher_features: torch.Tensor,  # (batch, teacher channels, height, width)
@@ -50,7 +51,7 @@ def local_loss(
     maps = (neighbour_distances(at_least_float32(x)) for x in (student_features, teacher_features.detach()))
     return F.mse_loss(*maps)
 
-# %% ../../nbs/losses/local.ipynb #9f2c7e64
+# %% ../../nbs/losses/local.ipynb #cb8cd697
 def neighbour_cosines(
     x: torch.Tensor,  # (batch, channels, height, width), sides of at least 3
 ) -> torch.Tensor:  # (batch, 8, height - 2, width - 2); 0 where a position is all zero, without gradient
@@ -67,6 +68,7 @@ def neighbour_cosines(
     return torch.stack(cosines, 1)
 
 
+@without_autocast
 def local_cosine_loss(
     student_features: torch.Tensor,  # (batch, student channels, height, width)
     teacher_features: torch.Tensor,  # (batch, teacher channels, height, width)

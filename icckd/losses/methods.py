@@ -9,8 +9,8 @@ __all__ = ['METHODS', 'Context', 'Method', 'find_method', 'create_criterion', 'p
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# %% ../../nbs/losses/methods.ipynb #aeff2fbc
-from ..core.checks import near_matches
+# %% ../../nbs/losses/methods.ipynb #e1e4b785
+from ..core.checks import describe, near_matches
 from .ab import AB
 from .at import AT, SegmentationAT
 from .cc import CC
@@ -182,32 +182,44 @@ _SEGMENTATION = [
 # %% ../../nbs/losses/methods.ipynb #d2b2f542
 METHODS = {"classification": {m.name: m for m in _CLASSIFICATION}, "segmentation": {m.name: m for m in _SEGMENTATION}}
 
-# %% ../../nbs/losses/methods.ipynb #077a3cc7
+# %% ../../nbs/losses/methods.ipynb #2e59899d
+def _table(name: str, task: str) -> dict[str, Method]:
+    "The task's rows. Raises ValueError for an unknown task and for a name that is no text."
+    if not isinstance(task, str) or task not in METHODS:
+        raise ValueError(f"task: wanted one of {', '.join(METHODS)}, got {describe(task)}; {near_matches(task, METHODS)}")
+    if not isinstance(name, str):
+        raise ValueError(f"name: wanted a method's name, got {describe(name)}")
+    return METHODS[task]
+
+# %% ../../nbs/losses/methods.ipynb #5972c2f5
 def find_method(
     name: str,  # e.g. "kd", "ickd_c+kd", "cwd.features", "crd+kd"
     task: str,  # "classification" or "segmentation"
 ) -> Method:
     "The row of a method; `+kd` may be added to any classification method without a KD term. Raises ValueError with near matches."
-    table = METHODS[task]
+    table = _table(name, task)
     if name in table:
         return table[name]
     base, plus, kd = name.partition("+")
     if task == "classification" and plus and kd == "kd" and base in table and base not in ("none", "kd", "kd.strong_view") and not base.startswith("mlld"):
         row = table[base]
-        return Method(name, f"{row.title} + KD", lambda c: _plus_kd(row.build(c)), tuple(f"{alias}+KD" for alias in row.published_as), row.variant, row.note)
+        return Method(name, f"{row.title} + KD", lambda c: _plus_kd(row.build(c), c), tuple(f"{alias}+KD" for alias in row.published_as), row.variant, row.note)
     raise ValueError(f"method {name!r} for {task}: {near_matches(name, table)}")
 
 
-def _plus_kd(criterion: Sum) -> Criterion:
-    "The same sum with the KD term."
-    return Sum(**dict(criterion.parts.items()), kd=KD(1.0))
+def _plus_kd(criterion: Sum, c: Context) -> Criterion:
+    "The same sum with the KD term, weighted as in `ickd_c+kd`."
+    parts = dict(criterion.parts.items())
+    if c.dataset == "imagenet":
+        return Sum(**parts | {"ce": CrossEntropy(0.5), "kd": KD(0.5, temperature=1.0)})
+    return Sum(**parts, kd=KD(1.0))
 
-# %% ../../nbs/losses/methods.ipynb #b2508b50
+# %% ../../nbs/losses/methods.ipynb #0b1d4de7
 def create_criterion(
     name: str,
     context: Context,
 ) -> Criterion:  # ready for the trainer
-    "Builds a method's criterion. Raises ValueError for an unknown name."
+    "Builds a method's criterion. Raises ValueError for an unknown name or task."
     return find_method(name, context.task).build(context)
 
 
@@ -215,9 +227,9 @@ def published_method(
     name: str,  # as in a published table
     task: str,
 ) -> str | None:  # our name, or None for a row that has no criterion here
-    "Our name of a published row."
-    name = name.strip()
-    for method in METHODS[task].values():
+    "Our name of a published row. Raises ValueError for an unknown task."
+    table, name = _table(name, task), name.strip()
+    for method in table.values():
         if name in method.published_as:
             return method.name
     return f"{published_method(name[:-3], task)}+kd" if name.endswith("+KD") and published_method(name[:-3], task) else None

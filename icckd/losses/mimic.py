@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['mimic_loss', 'replay', 'Mimic']
 
-# %% ../../nbs/losses/mimic.ipynb #38f3c5e0
+# %% ../../nbs/losses/mimic.ipynb #b44242f2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core.checks import at_least_float32, check_features, check_same
+from ..core.checks import at_least_float32, check_features, check_same, without_autocast
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 from .resize import match_size
 
-# %% ../../nbs/losses/mimic.ipynb #c78c96f3
+# %% ../../nbs/losses/mimic.ipynb #196e0993
+@without_autocast
 def mimic_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), after the adapter
     teacher_features: torch.Tensor,  # the same shape
@@ -36,7 +37,7 @@ def replay(
     inputs = with_gradient(case, meta)
     return loss_and_gradients(mimic_loss(F.conv2d(inputs["student"], inputs["adapter_weight"]), inputs["teacher"]), inputs, meta)
 
-# %% ../../nbs/losses/mimic.ipynb #56ab2ac2
+# %% ../../nbs/losses/mimic.ipynb #c6161303
 class Mimic(Criterion):
     "Feature mimicking through a bias-free 1 x 1 convolution."
 
@@ -57,6 +58,8 @@ class Mimic(Criterion):
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`mimic`."
         teacher = step.teacher["weak"][self.layer]
+        student = step.student["weak"][self.layer]
+        check_features("student_features", student)
         with step.autocast():
-            adapted = self.adapter(step.student["weak"][self.layer])
+            adapted = self.adapter(at_least_float32(student))
         return {"mimic": self.weight_at(step) * mimic_loss(match_size(adapted, teacher), teacher)}

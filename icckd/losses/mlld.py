@@ -5,22 +5,24 @@
 # %% auto #0
 __all__ = ['kept_at_most_median', 'correlation_matrices', 'mlld_terms', 'mlld_loss', 'replay', 'MLLD']
 
-# %% ../../nbs/losses/mlld.ipynb #c895214f
+# %% ../../nbs/losses/mlld.ipynb #48f06c18
 from functools import lru_cache
 
 import torch
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_labels, check_logits, check_number, check_same, near_matches
+from ..core.checks import at_least_float32, check_labels, check_logits, check_number, check_same, near_matches, without_autocast
 from .criterion import Criterion, Step
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/mlld.ipynb #c12218ab
+# %% ../../nbs/losses/mlld.ipynb #c50ee40d
 def kept_at_most_median(
     values: torch.Tensor,  # (count,)
 ) -> torch.Tensor:  # (count,) bool
     "Which values are at most the median: the elements that numpy's 50th percentile keeps."
-    return values <= values.median()
+    ordered = values.sort().values
+    lower, upper = ordered[(len(values) - 1) // 2], ordered[len(values) // 2]
+    return values <= lower.lerp(upper, 0.5)  # upper - (upper - lower) / 2, numpy's formula
 
 # %% ../../nbs/losses/mlld.ipynb #5c47968a
 def _log_probabilities(logits: torch.Tensor, temperatures: torch.Tensor) -> torch.Tensor:
@@ -60,9 +62,9 @@ def _shares(
     weak = samples + (1 - strong)
     return torch.stack([weak, strong.expand_as(weak)], 1), samples, classes
 
-# %% ../../nbs/losses/mlld.ipynb #0532be30
-def _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant) -> None:
-    "Raises ValueError unless all logits agree in shape and are finite, labels fit and the variant exists."
+# %% ../../nbs/losses/mlld.ipynb #33e77b4e
+def _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature) -> None:
+    "Raises ValueError unless all logits agree in shape and are finite, labels fit, the variant exists and the temperature is > 0."
     tensors = {"student_logits": student_logits, "teacher_logits": teacher_logits}
     if (student_logits_strong is None) != (teacher_logits_strong is None):
         raise ValueError("teacher_logits_strong: wanted strong-view logits of both networks or of none, got one")
@@ -71,12 +73,13 @@ def _check(student_logits, teacher_logits, labels, student_logits_strong, teache
     for name, x in tensors.items():
         check_logits(name, x)
         check_same(name, x, "teacher_logits", teacher_logits, what="(batch, classes)")
-    check_batch("student_logits", student_logits)
     check_labels("labels", labels, student_logits)
+    check_number("base_temperature", base_temperature, above=0)
     if variant not in ("as_released", "as_intended"):
         raise ValueError(f"variant: no such variant {variant!r}; {near_matches(variant, ('as_released', 'as_intended'))}")
 
-# %% ../../nbs/losses/mlld.ipynb #24a279a9
+# %% ../../nbs/losses/mlld.ipynb #5df47027
+@without_autocast
 def mlld_terms(
     student_logits: torch.Tensor,  # (batch, classes), weak view
     teacher_logits: torch.Tensor,  # (batch, classes), weak view; no gradient reaches the teacher
@@ -86,8 +89,8 @@ def mlld_terms(
     variant: str = "as_released",  # or "as_intended"
     base_temperature: float = 4.0,  # > 0; 1 on ImageNet
 ) -> dict[str, torch.Tensor]:  # "ce", "instance", "class", "batch": scalars without weights
-    "The four parts of the loss. Raises ValueError for bad shapes, NaN, labels out of range, or a batch of one."
-    _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant)
+    "The four parts of the loss. Raises ValueError for bad shapes, NaN, or labels or options out of range."
+    _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature)
     stack = lambda weak, strong: at_least_float32(weak[None] if strong is None else torch.stack([weak, strong]))
     student, teacher = stack(student_logits, student_logits_strong), stack(teacher_logits, teacher_logits_strong).detach()
     temperatures, strong = _constants(base_temperature, teacher.dtype, teacher.device)
@@ -123,7 +126,7 @@ def _correlation_terms(
     weighted = [(share[:, None] * (t - s).square()).sum() / s.shape[1] for t, s, share in pairs]
     return {"class": weighted[0], "batch": weighted[1]}
 
-# %% ../../nbs/losses/mlld.ipynb #dd22c9df
+# %% ../../nbs/losses/mlld.ipynb #c29b0868
 def mlld_loss(
     student_logits: torch.Tensor,  # (batch, classes), weak view
     teacher_logits: torch.Tensor,  # (batch, classes), weak view
@@ -131,12 +134,13 @@ def mlld_loss(
     student_logits_strong: torch.Tensor | None = None,  # strong view; None: the weak view's in its place
     teacher_logits_strong: torch.Tensor | None = None,
     variant: str = "as_released",  # or "as_intended"
-    ce_weight: float = 0.1,  # 0.5 on ImageNet
-    kd_weight: float = 0.9,  # of instance, class and batch terms; 0.5 on ImageNet
+    ce_weight: float = 0.1,  # >= 0; 0.5 on ImageNet
+    kd_weight: float = 0.9,  # >= 0, of instance, class and batch terms; 0.5 on ImageNet
     base_temperature: float = 4.0,  # > 0; 1 on ImageNet
 ) -> torch.Tensor:  # scalar
     "The weighted total, cross-entropy of both views included. Raises ValueError as `mlld_terms`."
-    check_number("base_temperature", base_temperature, above=0)
+    check_number("ce_weight", ce_weight, least=0)
+    check_number("kd_weight", kd_weight, least=0)
     terms = mlld_terms(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature)
     return ce_weight * terms["ce"] + kd_weight * (terms["instance"] + terms["class"] + terms["batch"])
 

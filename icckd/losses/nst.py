@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['squared_discrepancy', 'nst_loss', 'replay', 'NST']
 
-# %% ../../nbs/losses/nst.ipynb #77977fe8
+# %% ../../nbs/losses/nst.ipynb #5664b028
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..core.checks import at_least_float32, check_features, check_same
+from ..core.checks import at_least_float32, check_features, check_same, without_autocast
 from .criterion import Criterion
 from .matching import case_layers, paired_layers, pool_to_smaller
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/nst.ipynb #91cbfc0e
+# %% ../../nbs/losses/nst.ipynb #380ab0fc
 def squared_discrepancy(
     student: torch.Tensor,  # (batch, channels, positions), rows of length 1
     teacher: torch.Tensor,  # (batch, its channels, positions), rows of length 1
@@ -25,9 +25,10 @@ def squared_discrepancy(
         over_positions = [x.mT @ x / x.shape[1] for x in (student, teacher)]
         return (over_positions[0] - over_positions[1]).square().sum() / len(student)
     kernel = lambda a, b: (a @ b.mT).square().mean()
-    return kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)
+    return (kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)).clamp(min=0)  # rounding may leave a little less
 
 
+@without_autocast
 def nst_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width)
     teacher_features: torch.Tensor,  # (batch, its channels, its height, its width); never receives gradient

@@ -6,7 +6,7 @@
 __all__ = ['MARGINS', 'partial_distance', 'ofd_loss', 'gaussian_margin', 'measured_margin', 'margins_of', 'connector', 'OFD',
            'replay']
 
-# %% ../../nbs/losses/ofd.ipynb #62e0edea
+# %% ../../nbs/losses/ofd.ipynb #b9ba9aba
 import math
 
 import numpy as np
@@ -14,23 +14,25 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_same, describe, near_matches
+from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_same, describe, near_matches, values_are_checked, without_autocast
 from .criterion import Criterion
-from .matching import case_layers, paired_layers, run_on_case
+from .matching import case_layers, check_channelwise, paired_layers, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/ofd.ipynb #58a5487e
+# %% ../../nbs/losses/ofd.ipynb #4e7466cb
+@without_autocast
 def partial_distance(
     student_features: torch.Tensor,  # (batch, channels, height, width), before the ReLU
     teacher_features: torch.Tensor,  # the same shape, before the ReLU; no gradient
-    margin: torch.Tensor,  # (channels,), negative
+    margin: torch.Tensor,  # (channels,), <= 0
 ) -> torch.Tensor:  # scalar, the sum over all elements
-    "Squared differences, counted where the teacher responds or the student exceeds the teacher's value held at the margin."
+    "Squared differences, counted where the teacher responds or the student exceeds the teacher's value held at the margin. Raises ValueError."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
     check_same("student_features", student_features, "teacher_features", teacher_features)
-    if margin.shape != teacher_features.shape[1:2]:
-        raise ValueError(f"margin: wanted one number for each of {teacher_features.shape[1]} channels, got {describe(margin)}")
+    check_channelwise("margin", margin, teacher_features.shape[1])
+    if values_are_checked(margin) and bool((margin > 0).any()):  # 0 is the margin of a dead channel
+        raise ValueError(f"margin: wanted values <= 0, got {margin.max().item():g} in {describe(margin)}")
     s, t = at_least_float32(student_features), at_least_float32(teacher_features.detach())
     with torch.no_grad():
         held = torch.maximum(t, margin.to(t.dtype)[:, None, None])
@@ -102,7 +104,7 @@ def connector(channels_in: int, channels_out: int) -> nn.Sequential:
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(convolution, nn.BatchNorm2d(channels_out))
 
-# %% ../../nbs/losses/ofd.ipynb #e97b3421
+# %% ../../nbs/losses/ofd.ipynb #a27fb172
 class OFD(Criterion):
     "Overhaul of feature distillation, on the ends of all stages before their ReLU."
 
@@ -126,7 +128,7 @@ class OFD(Criterion):
         found = margins_of(teacher, [name for _, name in self.pairs]) if self.margins == "norm" else [measured_margin(t) for t in teachers]
         for i, margin in enumerate(found):
             self.register_buffer(f"margin_{i}", margin.float().to(teachers[i].device))
-        self.connectors = nn.ModuleList([connector(s.shape[1], t.shape[1]).to(s.device) for s, t in zip(students, teachers)])
+        self.connectors = nn.ModuleList([connector(s.shape[1], t.shape[1]).to(at_least_float32(s)) for s, t in zip(students, teachers)])
 
     def maps(self, step):
         "Maps of both networks, those of the teacher brought to the student's size."

@@ -5,31 +5,33 @@
 # %% auto #0
 __all__ = ['neighbour_probabilities', 'pkt_loss', 'replay', 'PKT']
 
-# %% ../../nbs/losses/pkt.ipynb #218e69df
+# %% ../../nbs/losses/pkt.ipynb #62454d96
 import numpy as np
 import torch
 
-from ..core.checks import at_least_float32, check_same, check_vectors
+from ..core.checks import at_least_float32, check_number, check_same, check_vectors, without_autocast
 from .criterion import Criterion
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/pkt.ipynb #03fe1bb0
+# %% ../../nbs/losses/pkt.ipynb #0de521d5
 def neighbour_probabilities(
     features: torch.Tensor,  # (batch, dimensions)
     epsilon: float = 1e-7,  # added to every length
 ) -> torch.Tensor:  # (batch, batch), rows sum to 1
     "How a sample sees its batch: shifted cosines, normalised to probabilities. Passalis & Tefas 2018, eq. 3-6."
     unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + epsilon)
-    similarity = (unit @ unit.T + 1) / 2
+    similarity = ((unit @ unit.T + 1) / 2).clamp(min=0)  # opposite samples may round to a little less
     return similarity / similarity.sum(1, keepdim=True)
 
-
+# %% ../../nbs/losses/pkt.ipynb #c025229f
+@without_autocast
 def pkt_loss(
     student_features: torch.Tensor,  # (batch, dimensions)
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
-    epsilon: float = 1e-7,  # added to lengths, and to probabilities in the logarithm
+    epsilon: float = 1e-7,  # > 0, added to lengths, and to probabilities in the logarithm
 ) -> torch.Tensor:  # scalar, nats / batch
     "Divergence of the student's neighbour probabilities from the teacher's, mean over batch^2. Passalis & Tefas 2018, eq. 7."
+    check_number("epsilon", epsilon, above=0)
     check_vectors("student_features", student_features)
     check_vectors("teacher_features", teacher_features)
     check_same("student_features", student_features, "teacher_features", teacher_features, 0, what="batch")

@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['context_loss', 'reviewkd_loss', 'to_size', 'Fusion', 'Review', 'ReviewKD', 'replay']
 
-# %% ../../nbs/losses/reviewkd.ipynb #9aced534
+# %% ../../nbs/losses/reviewkd.ipynb #83330578
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same
+from ..core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same, without_autocast
 from .criterion import Criterion
 from .matching import case_layers, paired_layers
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/reviewkd.ipynb #cb54dd41
+# %% ../../nbs/losses/reviewkd.ipynb #1b8f2136
+@without_autocast
 def context_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width)
     teacher_features: torch.Tensor,  # the same shape; no gradient
@@ -80,7 +81,7 @@ class Fusion(nn.Module):
         x = to_size(x, size)
         return self.expand(x), x
 
-# %% ../../nbs/losses/reviewkd.ipynb #f488c79b
+# %% ../../nbs/losses/reviewkd.ipynb #661e71bc
 class Review(nn.Module):
     "The fusions of all levels."
 
@@ -91,18 +92,22 @@ class Review(nn.Module):
         most: int = 512,  # upper bound of the common width
     ):
         super().__init__()
+        if not len(channels_in) == len(channels_out) > 0:
+            raise ValueError(f"channels_in: wanted as many levels as channels_out and at least one, got {len(channels_in)} and {len(channels_out)}")
         last, width = len(channels_in) - 1, min(most, channels_in[-1])
         self.fusions = nn.ModuleList(Fusion(a, width, b, i == last) for i, (a, b) in enumerate(zip(channels_in, channels_out)))
 
     def forward(self, levels: list[torch.Tensor], sizes: list) -> list[torch.Tensor]:
-        "The fused maps, from shallow to deep, of the teacher's sizes."
+        "The fused maps, from shallow to deep, of the teacher's sizes. Raises ValueError for another number of levels or sizes."
+        if not len(self.fusions) == len(levels) == len(sizes):
+            raise ValueError(f"levels: wanted {len(self.fusions)} maps and sizes, got {len(levels)} and {len(sizes)}")
         fused, deeper = [], None
         for fusion, level, size in list(zip(self.fusions, levels, sizes))[::-1]:
             out, deeper = fusion(level, deeper, size)
             fused.insert(0, out)
         return fused
 
-# %% ../../nbs/losses/reviewkd.ipynb #7f15a5a4
+# %% ../../nbs/losses/reviewkd.ipynb #2863a25c
 class ReviewKD(Criterion):
     "Knowledge review over all stages and the pooled vector, with a linear warm-up of the weight."
 
@@ -124,7 +129,7 @@ class ReviewKD(Criterion):
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         students, teachers = self.levels(step)
-        self.review = Review([x.shape[1] for x in students], [x.shape[1] for x in teachers], self.most).to(students[0].device)
+        self.review = Review([x.shape[1] for x in students], [x.shape[1] for x in teachers], self.most).to(at_least_float32(students[0]))
 
     def levels(self, step):
         "Maps of both networks; the pooled vector is a 1 x 1 map."

@@ -5,17 +5,31 @@
 # %% auto #0
 __all__ = ['relative_distances', 'rkd_distance_loss', 'directions', 'AngleLoss', 'rkd_angle_loss', 'rkd_loss', 'replay', 'RKD']
 
-# %% ../../nbs/losses/rkd.ipynb #13f8ef1c
+# %% ../../nbs/losses/rkd.ipynb #7a18d3b8
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from ..core.checks import at_least_float32, check_batch, check_finite, check_floating, check_number, check_same
+from ..core.checks import at_least_float32, check_batch, check_finite, check_floating, check_number, check_same, without_autocast
 from .criterion import Criterion
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/rkd.ipynb #2dd5d6e1
+# %% ../../nbs/losses/rkd.ipynb #19ea07fd
+def _checked(
+    student_features: torch.Tensor,  # as in `rkd_loss`
+    teacher_features: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:  # (batch, dimensions) each, of one dtype, the teacher's without gradient
+    "The features as RKD computes with them. Raises ValueError for wrong shapes, unequal batches, a batch of 1, NaN or infinity."
+    for name, x in (("student_features", student_features), ("teacher_features", teacher_features)):
+        check_floating(name, x, (2, 4), "(batch, dimensions) or (batch, channels, height, width)")
+        check_finite(name, x)
+        check_batch(name, x, 2, "RKD compares pairs of samples")
+    check_same("student_features", student_features, "teacher_features", teacher_features, 0, what="batch")
+    student = at_least_float32(student_features).flatten(1)
+    return student, teacher_features.detach().flatten(1).to(student.dtype)
+
+# %% ../../nbs/losses/rkd.ipynb #525af551
 def relative_distances(
     x: torch.Tensor,  # (batch, dimensions)
 ) -> torch.Tensor:  # (batch, batch), mean 1 off the diagonal, 0 on it
@@ -27,12 +41,13 @@ def relative_distances(
     return distances / (distances.sum() / (len(x) * (len(x) - 1)))
 
 
+@without_autocast
 def rkd_distance_loss(
-    student_features: torch.Tensor,  # (batch, dimensions), float32 or better
+    student_features: torch.Tensor,  # (batch, dimensions); maps are flattened
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
 ) -> torch.Tensor:  # scalar >= 0
-    "Smooth L1 difference of relative distances, mean over batch^2. Park et al. 2019, eq. 5."
-    return F.smooth_l1_loss(relative_distances(student_features), relative_distances(teacher_features.detach()))
+    "Smooth L1 difference of relative distances, mean over batch^2. Park et al. 2019, eq. 5. Raises ValueError as `rkd_loss`."
+    return F.smooth_l1_loss(*map(relative_distances, _checked(student_features, teacher_features)))
 
 # %% ../../nbs/losses/rkd.ipynb #678c5a5a
 def directions(
@@ -44,14 +59,14 @@ def directions(
     length = torch.linalg.vector_norm(difference, dim=2, keepdim=True)
     return difference.div_(length.clamp(min=1e-12)), length
 
-# %% ../../nbs/losses/rkd.ipynb #e6e2c39d
+# %% ../../nbs/losses/rkd.ipynb #83f5cac4
 class AngleLoss(torch.autograd.Function):
     "The sum over all triples; the gradient is made together with the value, a chunk of anchors at a time."
 
     @staticmethod
     def forward(ctx, student, teacher):
         batch, total, gradient = len(student), student.new_zeros(()), torch.zeros_like(student)
-        chunk = max(16, batch**2 // (6 * max(student.shape[1], teacher.shape[1], batch)))  # six arrays of a chunk live at a time
+        chunk = max(16, batch**2 // (16 * max(student.shape[1], teacher.shape[1], batch)))  # seven arrays this long live at a time; the process needs twice that
         for anchors in (slice(i, i + chunk) for i in range(0, batch, chunk)):
             e, _ = directions(teacher, anchors)
             angles = e @ e.mT
@@ -72,30 +87,29 @@ class AngleLoss(torch.autograd.Function):
     def backward(ctx, upstream):
         return upstream * ctx.saved_tensors[0], None
 
-# %% ../../nbs/losses/rkd.ipynb #c923a812
+# %% ../../nbs/losses/rkd.ipynb #8ec88491
+@without_autocast
 def rkd_angle_loss(
-    student_features: torch.Tensor,  # (batch, dimensions), float32 or better
+    student_features: torch.Tensor,  # (batch, dimensions); maps are flattened
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
 ) -> torch.Tensor:  # scalar in [0, 1.5]
-    "Smooth L1 difference of the cosines in all triples, mean over batch^3. Park et al. 2019, eq. 7."
-    return AngleLoss.apply(student_features, teacher_features.detach())
+    "Smooth L1 difference of the cosines in all triples, mean over batch^3. Park et al. 2019, eq. 7. Raises ValueError as `rkd_loss`."
+    return AngleLoss.apply(*_checked(student_features, teacher_features))
 
 
+@without_autocast
 def rkd_loss(
     student_features: torch.Tensor,  # (batch, dimensions); maps are flattened
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
-    distance_weight: float = 25.0,
-    angle_weight: float = 50.0,
+    distance_weight: float = 25.0,  # >= 0
+    angle_weight: float = 50.0,  # >= 0
 ) -> torch.Tensor:  # scalar >= 0
-    "Weighted sum of the distance and the angle loss. Park et al. 2019, eq. 4-7. Raises ValueError for a batch of 1."
-    for name, x in (("student_features", student_features), ("teacher_features", teacher_features)):
-        check_floating(name, x, (2, 4), "(batch, dimensions) or (batch, channels, height, width)")
-        check_finite(name, x)
-        check_batch(name, x, 2, "RKD compares pairs of samples")
-    check_same("student_features", student_features, "teacher_features", teacher_features, 0, what="batch")
-    student = at_least_float32(student_features).flatten(1)
-    teacher = teacher_features.detach().flatten(1).to(student.dtype)
-    return distance_weight * rkd_distance_loss(student, teacher) + angle_weight * rkd_angle_loss(student, teacher)
+    "Weighted sum of the distance and the angle loss. Park et al. 2019, eq. 4-7. Raises ValueError for wrong shapes or weights, a batch of 1, NaN."
+    check_number("distance_weight", distance_weight, least=0)
+    check_number("angle_weight", angle_weight, least=0)
+    student, teacher = _checked(student_features, teacher_features)
+    distance = F.smooth_l1_loss(relative_distances(student), relative_distances(teacher))
+    return distance_weight * distance + angle_weight * AngleLoss.apply(student, teacher)
 
 # %% ../../nbs/losses/rkd.ipynb #326b5010
 def replay(

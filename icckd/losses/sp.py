@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['similarity_matrix', 'sp_loss', 'replay', 'SP']
 
-# %% ../../nbs/losses/sp.ipynb #f1161e19
+# %% ../../nbs/losses/sp.ipynb #d8ee9395
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..core.checks import at_least_float32, check_finite, check_floating, check_same
+from ..core.checks import at_least_float32, check_finite, check_floating, check_same, without_autocast
 from .criterion import Criterion
 from .matching import paired_layers
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/sp.ipynb #8c4ff171
+# %% ../../nbs/losses/sp.ipynb #fa21b14f
 def similarity_matrix(
     features: torch.Tensor,  # (batch, ...)
 ) -> torch.Tensor:  # (batch, batch), rows of length 1
@@ -24,6 +24,7 @@ def similarity_matrix(
     return F.normalize(rows @ rows.T, dim=1)
 
 
+@without_autocast
 def sp_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width) or (batch, dimensions)
     teacher_features: torch.Tensor,  # the same batch, any sizes; never receives gradient

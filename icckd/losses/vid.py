@@ -5,43 +5,49 @@
 # %% auto #0
 __all__ = ['vid_loss', 'GaussianPredictor', 'replay', 'VID']
 
-# %% ../../nbs/losses/vid.ipynb #f52725d6
+# %% ../../nbs/losses/vid.ipynb #e6b73410
 import math
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..core.checks import at_least_float32, check_features, check_number, check_same
+from ..core.checks import at_least_float32, check_features, check_number, check_same, describe, values_are_checked, without_autocast
 from .criterion import Criterion
-from .matching import case_layers, paired_layers, pool_to_smaller, run_on_case
+from .matching import case_layers, check_channelwise, paired_layers, pool_to_smaller, run_on_case
 from .replaying import loss_and_gradients, with_gradient
 
-# %% ../../nbs/losses/vid.ipynb #b662fb25
+# %% ../../nbs/losses/vid.ipynb #cc37f4d8
+@without_autocast
 def vid_loss(
     predicted_mean: torch.Tensor,  # (batch, channels, height, width): what the student says the teacher's features are
     predicted_variance: torch.Tensor,  # (channels,), > 0
     teacher_features: torch.Tensor,  # (batch, channels, height, width); never receives gradient
 ) -> torch.Tensor:  # scalar, nats an entry, without the constant log(2 pi) / 2
-    "Gaussian negative log-likelihood of the teacher's features. Ahn et al. 2019, eq. 6. Raises ValueError if the shapes differ."
+    "Gaussian negative log-likelihood of the teacher's features. Ahn et al. 2019, eq. 6. Raises ValueError for shapes that differ, NaN, a variance <= 0."
     check_features("predicted_mean", predicted_mean)
     check_features("teacher_features", teacher_features)
     check_same("predicted_mean", predicted_mean, "teacher_features", teacher_features)
+    check_channelwise("predicted_variance", predicted_variance, predicted_mean.shape[1])
+    if values_are_checked(predicted_variance) and bool((predicted_variance <= 0).any()):
+        raise ValueError(f"predicted_variance: wanted values > 0, got {predicted_variance.min().item():g} in {describe(predicted_variance)}")
     error = at_least_float32(predicted_mean) - at_least_float32(teacher_features.detach())
     variance = at_least_float32(predicted_variance).view(1, -1, 1, 1)
     return (error.square() / variance + variance.log()).mean() / 2
 
-# %% ../../nbs/losses/vid.ipynb #18d5efaa
+# %% ../../nbs/losses/vid.ipynb #52ef850b
 class GaussianPredictor(nn.Module):
     "The mean and the variance that one stage of the student predicts for a stage of the teacher."
 
     def __init__(self, student_channels: int, teacher_channels: int, middle_channels: int | None = None, initial_variance: float = 5.0):
         super().__init__()
+        check_number("initial_variance", initial_variance, above=1e-5)
         middle = middle_channels or teacher_channels
         widths = [(student_channels, middle), (middle, middle), (middle, teacher_channels)]
         first, second, third = (nn.Conv2d(a, b, 1, bias=False) for a, b in widths)
         self.regressor = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
-        self.log_scale = nn.Parameter(torch.full((teacher_channels,), math.log(math.expm1(initial_variance - 1e-5))))
+        v = initial_variance - 1e-5
+        self.log_scale = nn.Parameter(torch.full((teacher_channels,), v + math.log(-math.expm1(-v))))  # log(e^v - 1), which does not overflow
 
     def forward(self, student_features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         "(predicted mean, predicted variance)."
@@ -61,7 +67,7 @@ def replay(
     student, teacher = pool_to_smaller(case_layers(inputs, "student_feat")[0], case_layers(inputs, "teacher_feat")[0])
     return loss_and_gradients(vid_loss(*run_on_case(predictor, inputs, "", student), teacher), inputs, meta)
 
-# %% ../../nbs/losses/vid.ipynb #62e96c2a
+# %% ../../nbs/losses/vid.ipynb #23a3d9a9
 class VID(Criterion):
     "Variational information distillation, summed over the stages, with learnt variances."
 
@@ -76,7 +82,7 @@ class VID(Criterion):
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         shapes = [(step.student["weak"][s], step.teacher["weak"][t]) for s, t in self.pairs]
-        make = lambda s, t: GaussianPredictor(s.shape[1], t.shape[1], initial_variance=self.initial_variance).to(s.device)
+        make = lambda s, t: GaussianPredictor(s.shape[1], t.shape[1], initial_variance=self.initial_variance).to(at_least_float32(s))
         self.predictors = nn.ModuleList(make(s, t) for s, t in shapes)
 
     def forward(self, step):

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['mobilenetv2', 'InvertedResidual', 'MobileNetV2']
 
-# %% ../../nbs/models/mobilenetv2.ipynb #be182b94
-import torch
+# %% ../../nbs/models/mobilenetv2.ipynb #a71af057
 from torch import nn
 
 from .blocks import check_images, convolution, initialise_fan_out, publish_stages

@@ -6,10 +6,9 @@
 __all__ = ['resnet8', 'resnet14', 'resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110', 'resnet8x4', 'resnet32x4',
            'BasicBlock', 'ResNet']
 
-# %% ../../nbs/models/resnet.ipynb #e0620930
+# %% ../../nbs/models/resnet.ipynb #5a6a458f
 from functools import partial
 
-import torch
 from torch import nn
 
 from ..core.checks import check_number

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['resnet50', 'Bottleneck', 'ResNet50']
 
-# %% ../../nbs/models/resnet50.ipynb #a532d180
-import torch
+# %% ../../nbs/models/resnet50.ipynb #91c70395
 from torch import nn
 
 from .blocks import check_images, convolution, initialise_fan_out, publish_stages, shortcut

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['vgg8', 'vgg11', 'vgg13', 'vgg16', 'vgg19', 'VGG']
 
-# %% ../../nbs/models/vgg.ipynb #1753f72d
+# %% ../../nbs/models/vgg.ipynb #6204f084
 from functools import partial
 
-import torch
 from torch import nn
 
 from .blocks import check_images, convolution, initialise_fan_out, publish_stages

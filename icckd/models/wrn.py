@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['wrn_16_1', 'wrn_16_2', 'wrn_40_1', 'wrn_40_2', 'WideBlock', 'WideResNet']
 
-# %% ../../nbs/models/wrn.ipynb #a281e47e
+# %% ../../nbs/models/wrn.ipynb #88f4b1c1
 from collections import OrderedDict
 from functools import partial
 
-import torch
 from torch import nn
 
 from .blocks import check_images, convolution, initialise_fan_out, publish_stages

@@ -11,20 +11,23 @@ import math
 
 import torch
 
-# %% ../../nbs/data/augmentation.ipynb #50b17e7a
+# %% ../../nbs/data/augmentation.ipynb #b45e4840
 def crop_and_flip(
     images: torch.Tensor,  # (images, height, width, colours) uint8: the whole set
     indices: torch.Tensor,  # (batch,) which images
     offsets: torch.Tensor,  # (batch, 2) row and column of the crop's corner in the padded image
     flips: torch.Tensor,  # (batch,) bool
     size: tuple[int, int],  # height and width of the crop
-    padding: int = 0,  # zeros on each side
+    padding: int = 0,  # pixels on each side
+    padding_mode: str = "zeros",  # or "reflect": the picture mirrored at its border rows and columns
 ) -> torch.Tensor:  # (batch, *size, colours) uint8
     "One crop of each listed image, mirrored where asked."
     count, height, width, colours = images.shape
     rows = torch.arange(size[0], device=images.device) + offsets[:, :1] - padding
     columns = torch.arange(size[1], device=images.device) + offsets[:, 1:] - padding
     columns = torch.where(flips[:, None], columns.flip(1), columns)
+    if padding_mode == "reflect":
+        rows, columns = ((side - 1) - ((side - 1) - x.abs()).abs() for x, side in ((rows, height), (columns, width)))
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     pixels = (indices[:, None] * height + rows.clamp(0, height - 1))[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
     crops = images.view(-1, colours).index_select(0, pixels.view(-1)).view(len(indices), *size, colours)

@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['CLASSES', 'VOID', 'PALETTE', 'MEAN', 'STD', 'load', 'pairs', 'read_split', 'CamVid']
 
-# %% ../../nbs/data/camvid.ipynb #77387b5e
-from functools import lru_cache
+# %% ../../nbs/data/camvid.ipynb #a3c526dc
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from .files import read_picture
+from .files import read_label_map, read_list, read_picture
 from .segmentation import InMemorySegmentation
 
 # %% ../../nbs/data/camvid.ipynb #c0338f3e
@@ -24,17 +23,17 @@ PALETTE = [
 ]  # fmt: skip
 MEAN, STD = (0.4119, 0.4254, 0.4325), (0.3069, 0.3113, 0.3070)  # of the training images
 
-# %% ../../nbs/data/camvid.ipynb #5ab4badc
+# %% ../../nbs/data/camvid.ipynb #fffbcfdb
 def pairs(
     folder: Path,  # the folder camvid/
     split: str,  # "train", "val" or "test"
 ) -> list[tuple[Path, Path]]:  # image and label map
-    "The files of a split. Raises FileNotFoundError for a missing list or file, ValueError for a line that is not two paths."
+    "The files of a split. Raises FileNotFoundError for a missing list or file, ValueError for a list that is not UTF-8 or a line that is not two paths."
     lists = folder / f"{split}.txt"
     if not lists.is_file():
         raise FileNotFoundError(f"camvid: {lists} is missing; place SegNet's CamVid folder (train.txt, train/, trainannot/, ...) at {folder}")
     found = []
-    for number, line in enumerate(lists.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_list(lists), 1):
         words = line.split()
         if not words:
             continue
@@ -49,13 +48,12 @@ def pairs(
         raise ValueError(f"camvid: {lists} names no image")
     return found
 
-# %% ../../nbs/data/camvid.ipynb #456c2ab5
-@lru_cache(maxsize=4)
+# %% ../../nbs/data/camvid.ipynb #67b83ca9
 def read_split(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     "Images (n, height, width, 3) and label maps (n, height, width) of a split, uint8. Raises ValueError or FileNotFoundError that names the file."
     images, labels = [], []
     for image_path, label_path in pairs(folder, split):
-        image, label = read_picture(image_path, "RGB"), read_picture(label_path, "L")
+        image, label = read_picture(image_path), read_label_map(label_path)
         if image.shape[:2] != label.shape or images and images[0].shape != image.shape:
             raise ValueError(f"camvid: {image_path} is {image.shape[:2]} and its label map {label.shape}; wanted one size for the whole split")
         if label.max() > VOID:

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['ADVICE', 'ENDINGS', 'MOST_BYTES', 'class_names', 'listed', 'ImageFolders', 'ImageFolderFiles', 'load_image_folders']
 
-# %% ../../nbs/data/image_folders.ipynb #cb233f4b
+# %% ../../nbs/data/image_folders.ipynb #4c562634
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..core.checks import check_number, near_matches
+from ..core.checks import check_number, describe, near_matches
 from .dataset import Dataset, InMemoryClassification
 from .files import MEAN, STD, ClassificationFiles, check_folder, evaluation_crop
 
@@ -73,7 +73,7 @@ class ImageFolderFiles(ClassificationFiles):
         shorter = round(image_size * 256 / 224)  # ImageNet's proportion
         super().__init__(name, folder, *listed(name, folder, "train", classes), *listed(name, folder, "val", classes), classes, settings, shorter, train_limit, num_workers)
 
-# %% ../../nbs/data/image_folders.ipynb #ea5d7072
+# %% ../../nbs/data/image_folders.ipynb #e6b4acbe
 def load_image_folders(
     folder: str | Path,  # holds train/ and val/
     image_size: int = 64,  # side of the squares that the networks see
@@ -85,6 +85,8 @@ def load_image_folders(
     check_number("image_size", image_size, least=8, integer=True)
     if reading not in ("memory", "files"):
         raise ValueError(f"reading: wanted 'memory' or 'files', got {reading!r}")
+    if not isinstance(augmentation, str):
+        raise ValueError(f"augmentation: wanted 'crop', 'flip', both in one text or '', got {describe(augmentation)}")
     for word in augmentation.split():
         if word not in ("crop", "flip"):
             raise ValueError(f"augmentation: unknown {word!r}; {near_matches(word, ('crop', 'flip'))}")

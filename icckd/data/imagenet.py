@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['ADVICE', 'load', 'class_folders', 'listed', 'ImageNet']
 
-# %% ../../nbs/data/imagenet.ipynb #ad53ab7e
+# %% ../../nbs/data/imagenet.ipynb #5f5ac1ef
 import os
 from pathlib import Path
 
-import torch
 from torchvision.models import ResNet18_Weights
 
 from .files import ClassificationFiles, check_folder

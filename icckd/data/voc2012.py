@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['CLASSES', 'ADVICE', 'load', 'listed', 'Voc2012']
 
-# %% ../../nbs/data/voc2012.ipynb #d05a62a1
+# %% ../../nbs/data/voc2012.ipynb #08680aca
 from pathlib import Path
 
-from .files import SegmentationFiles, check_folder, check_pairs, colour_map, label_table
+from .files import SegmentationFiles, check_folder, check_pairs, colour_map, label_table, read_list
 
-# %% ../../nbs/data/voc2012.ipynb #d97bd996
+# %% ../../nbs/data/voc2012.ipynb #278dfed8
 CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa train tvmonitor"
 ).split()
@@ -24,7 +24,7 @@ def listed(folder: Path, names: tuple[str, ...], labels: str) -> list[tuple[str,
     if found is None:
         raise FileNotFoundError(f"voc2012: {lists[0]} is missing; {ADVICE}")
     pairs = []
-    for number, line in enumerate(found.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_list(found), 1):
         words = line.split()
         if len(words) > 2:
             raise ValueError(f"voc2012: line {number} of {found} has {len(words)} entries, wanted a name, or an image and a label map")

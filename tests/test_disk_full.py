@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from icckd.training.checkpoints import load_checkpoint, save_checkpoint
-from icckd.training.records import read_record, write_record
+from icckd.training.records import RECORD_FIELDS, read_record, write_record
+
+EMPTY = dict.fromkeys(RECORD_FIELDS)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_checkpoint(small_disk):
 
 
 def test_record(small_disk):
-    write_record(small_disk, "student", {"key": "old", "status": "ok"})
+    write_record(small_disk, "student", EMPTY | {"key": "old"})
     with pytest.raises(OSError, match="could not write .*student.json.*unchanged"):
-        write_record(small_disk, "student", {"key": "new", "status": "ok", "filler": "x" * 2 * 10**6})
+        write_record(small_disk, "student", EMPTY | {"key": "new", "filler": "x" * 2 * 10**6})
     assert read_record(small_disk / "student.json")["key"] == "old" and len(list(small_disk.iterdir())) == 1

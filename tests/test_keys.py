@@ -8,6 +8,10 @@ import sys
 import pytest
 from conftest import ROOT
 
+from icckd.data.create import load_dataset
+from icckd.data.normalisation import with_normalisation
+from icckd.training.recipes import RECIPES
+
 SCRIPT = """
 import json
 from icckd.core.files import code_digest
@@ -71,3 +75,11 @@ def test_the_table_of_recipes_is_no_part_of_the_code(library):
     """A record's key holds the values of its own recipe; other recipes are not its business."""
     assert changed_by(library, "training/recipes.py", lambda s: s + "\nextra = 1\n") == set()
     assert changed_by(library, "training/recipe.py", lambda s: s + "\nextra = 1\n") == {"none", "kd", "at", "ickd_c+kd"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_recipe_asks_for_nothing_that_its_data_do_not_know(recipe):
+    dataset = load_dataset({"classification": "digits100", "segmentation": "digit_scenes"}[recipe.task], train_limit=100 if recipe.task == "classification" else 4)
+    dataset = with_normalisation(dataset, recipe.augmentation.get("normalisation"))
+    batch = next(iter(dataset.train_batches(2, 0, 0, augmentation=recipe.augmentation)))
+    assert batch.images["weak"].isfinite().all()

@@ -54,9 +54,11 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
 
     kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) == 0, delays[0])
     kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[0], delays[1])
-    newest = checkpoints(folder)[-1][1]
-    newest.write_bytes(newest.read_bytes()[:-100])  # as if the disk had lost the end of it
-    said = kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[1], delays[2])
+    step, newest = checkpoints(folder)[-1]
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:-100])  # as if the disk had lost the end of it
+    made_again = lambda: newest_step(folder) > step or newest.exists() and newest.stat().st_size == len(whole)
+    said = kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[1] and made_again(), delays[2])
     assert f"checkpoint {newest.name} is damaged" in said and "using the one before" in said
 
     newest = checkpoints(folder)[-1][1]

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from icckd.reporting.tables import recompute
-from icckd.training.records import read_record, read_records, write_record
+from icckd.training.records import RECORD_FIELDS, read_record, read_records, write_record
 
 TABLES = sorted((ROOT / "results").glob("*/tables/*.csv"))
 FIELDS = ("profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds device threads precision versions key code_digest "
@@ -38,7 +38,7 @@ def test_records_are_whole(folder):
 def _write_many(arguments):
     folder, process = arguments
     for number in range(10):
-        content = {"key": f"{process}-{number}", "status": "ok", "filler": "x" * 5000}
+        content = dict.fromkeys(RECORD_FIELDS) | {"key": f"{process}-{number}", "status": "ok", "filler": "x" * 5000}
         write_record(folder, f"own-{process}-{number}", content)
         write_record(folder, "shared", content)
     return process

@@ -168,6 +168,34 @@ def test_commands_of_the_readme_name_what_exists():
         assert find_profile(value) if name == "PROFILE" else name == "SEEDS" or chosen_blocks(find_profile("quick"), **{name.lower(): value})
 
 
+# Mistyped arguments of make: (words, the sentence)
+MISTYPED = {
+    "profile": ("reproduce PROFILE=quik", "PROFILE: wanted one of smoke quick short paper, got 'quik'"),
+    "profile of a report": ("report PROFILE=quik", "PROFILE: wanted one of smoke quick short paper, got 'quik'"),
+    "executor": ("reproduce PROFILE=smoke EXECUTOR=slrum", "EXECUTOR: wanted one of local slurm, got 'slrum'"),
+    "name": ("plan SEED=3", "SEED: no such variable; wanted PROFILE, PAIRS, METHODS, SEEDS"),
+    "seed": ("plan SEEDS=-1", "SEEDS: wanted integers from 0, got '-1'"),
+    "nothing to run": ("reproduce PROFILE=smoke PAIRS=digits100-resnet20-resnet8@0.5 METHODS=cwd", "nothing to run: none of METHODS 'cwd' is for the task of PAIRS"),
+}
+
+
+@pytest.mark.parametrize("case", MISTYPED)
+def test_a_mistyped_argument_of_make_ends_with_one_sentence(case, tmp_path):
+    words, sentence = MISTYPED[case]
+    done = command("make", *words.split(), f"RESULTS={tmp_path}", MAKEFLAGS="")
+    text = done.stdout + done.stderr
+    assert done.returncode != 0 and sentence in text and "Traceback" not in text
+    assert not list(tmp_path.iterdir()) and not (ROOT / "results/quik").exists() and not (ROOT / "results/local/quik").exists()
+
+
+def test_make_knows_the_profiles():
+    from icckd.reporting.plan import find_profile
+
+    names = re.search(r"one_of,PROFILE,([^)]+)\)", (ROOT / "Makefile").read_text())[1].split()
+    with pytest.raises(ValueError, match="known: " + ", ".join(sorted(names)) + "$"):
+        find_profile("--")
+
+
 def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
     tree = write_tree(tmp_path / "squares")
     (tmp_path / "my_networks.py").write_text(

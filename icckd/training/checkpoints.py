@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['pack_state', 'unpack_state', 'save_checkpoint', 'load_checkpoint', 'remove_checkpoints']
 
-# %% ../../nbs/training/checkpoints.ipynb #82a0b703
+# %% ../../nbs/training/checkpoints.ipynb #14c6f428
 import json
 import re
 import shutil
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -52,7 +51,7 @@ def unpack_state(content: bytes):
         return tuple(map(decode, value)) if kind == "tuple" else [decode(v) for v in value] if kind == "list" else value
     return decode(json.loads(header["__metadata__"]["tree"]))
 
-# %% ../../nbs/training/checkpoints.ipynb #4ba8e556
+# %% ../../nbs/training/checkpoints.ipynb #930fc148
 def save_checkpoint(
     folder: str | Path,
     step: int,  # steps done so far; names the file
@@ -63,8 +62,8 @@ def save_checkpoint(
     content = pack_state(state)
     path = write_atomically(Path(folder) / f"step-{step:09d}-{digest_bytes(content)}.safetensors", content)
     for old in _checkpoints(folder)[keep:]:
-        with suppress(FileNotFoundError):
-            old.unlink()
+        if old != path:
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -73,19 +72,21 @@ def _checkpoints(folder: str | Path) -> list[Path]:
     files = [p for p in Path(folder).glob("step-*.safetensors") if re.fullmatch(r"step-\d{9}-[0-9a-f]{16}", p.stem)]
     return sorted(files, key=lambda p: (p.stem[:14], p.stat().st_mtime_ns), reverse=True)
 
-# %% ../../nbs/training/checkpoints.ipynb #b3c43c0f
+# %% ../../nbs/training/checkpoints.ipynb #c8e174a9
 def load_checkpoint(
     folder: str | Path,
     at_most: int | None = None,  # no later than after so many steps
 ):  # the newest undamaged state, or None
-    "Reads the newest checkpoint whose content has the digest in its name; warns about any that has not."
+    "Reads the newest checkpoint whose content has the digest in its name; removes any that has not, with a warning."
     for path in _checkpoints(folder):
         if at_most is not None and int(path.stem.split("-")[1]) > at_most:
             continue
         content = path.read_bytes()
         if digest_bytes(content) == path.stem[-16:]:
             return unpack_state(content)
-        warnings.warn(f"checkpoint {path.name} is damaged (its content does not have the digest in its name); using the one before", stacklevel=2)
+        path.unlink()  # it would count among the newest, for which good ones are removed
+        after = "using the one before" if _checkpoints(folder) else "no other is left: starting from the beginning"
+        warnings.warn(f"checkpoint {path.name} is damaged (its content does not have the digest in its name); {after}", stacklevel=2)
     return None
 
 

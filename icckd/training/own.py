@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OWN_PARAMETERS', 'parse_layers', 'own_network', 'name_layers', 'OwnRun', 'open_own']
 
-# %% ../../nbs/training/own.ipynb #eba199e2
+# %% ../../nbs/training/own.ipynb #29d8175a
 import re
 import traceback
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..core.checks import check_number, near_matches
+from ..core.checks import near_matches
 from ..data.image_folders import load_image_folders
 from ..losses.methods import create_criterion
 from ..models.create import LIBRARIES, create_model, network_module
 from ..models.layers import LayerReader, find_module, publish_layers
-from .runs import PAIR_PARAMETERS, Run, RunError, _context, _device, _methods, _recipe, check_parameters, create_network
+from .runs import PAIR_PARAMETERS, Run, RunError, _check_machine, _context, _methods, _recipe, check_parameters, check_teacher_checkpoint, create_network
 
 # %% ../../nbs/training/own.ipynb #9cbf93d6
 OWN_PARAMETERS = {
@@ -51,7 +51,7 @@ OWN_PARAMETERS = {
     "manifest": "",
 }
 
-# %% ../../nbs/training/own.ipynb #d7edecee
+# %% ../../nbs/training/own.ipynb #2bcf1d65
 def parse_layers(
     parameter: str,  # its name, for messages
     text: str,  # e.g. "last=layer4 pooled=fc:input"
@@ -61,6 +61,9 @@ def parse_layers(
     for name, equals, path in words:
         if not (name.isidentifier() and equals and path):
             raise RunError(f"{parameter}: wanted words like last=layer4 pooled=fc:input, got {name + equals + path!r}")
+    names = [name for name, _, _ in words]
+    if len(set(names)) < len(names):
+        raise RunError(f"{parameter}: wanted every name once, got {text!r}")
     return {name: path for name, _, path in words}
 
 
@@ -159,7 +162,7 @@ class OwnRun(Run):
         own = {name: self.parameters[name] for name in names} | {"pretrained": role in self.pretrained.split()}
         return super().key_parameters(role) | own
 
-# %% ../../nbs/training/own.ipynb #217e1ec3
+# %% ../../nbs/training/own.ipynb #a648dff5
 def open_own(
     **parameters,  # see OWN_PARAMETERS
 ) -> OwnRun:
@@ -167,51 +170,58 @@ def open_own(
     try:
         run = _open_own(check_parameters(parameters, OWN_PARAMETERS))
         _try_networks(run)
+        check_teacher_checkpoint(run)
         return run
     except RunError:
         raise
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         raise RunError(str(error)) from None
 
-# %% ../../nbs/training/own.ipynb #a723bb85
+# %% ../../nbs/training/own.ipynb #4b27d712
 def _open_own(values: dict) -> OwnRun:
     "The run without its networks tried."
-    check_number("threads", values["threads"], least=1, integer=True)
+    _check_machine(values)
     if not Path(values["data"]).is_dir() or not values["data"]:
         raise RunError(f"data: wanted a folder with train/CLASS/* and val/CLASS/*, got {values['data']!r}, which is none")
     for word in values["pretrained"].split():
         if word not in ("teacher", "student"):
             raise RunError(f"pretrained: wanted 'teacher', 'student' or both, got {word!r}")
-    if values["teacher_checkpoint"] and not Path(values["teacher_checkpoint"]).is_file():
-        raise RunError(f"teacher_checkpoint: wanted a weight file, got {values['teacher_checkpoint']!r}, which does not exist")
     recipes = {"teacher_recipe": _recipe(values, "teacher_recipe", "teacher_epochs"), "recipe": _recipe(values, "recipe", "epochs")}
     for name, recipe in recipes.items():
         if recipe.task != "classification":
             raise RunError(f"{name}: {recipe.name!r} is for {recipe.task}, but folders of classes are a classification data set")
     methods = _methods(values, "classification")
-    values["device"] = _device(values["device"])
     dataset = load_image_folders(values["data"], values["image_size"], values["reading"], values["augmentation"], values["train_limit"] or None)
     return OwnRun({**PAIR_PARAMETERS, **values, "dataset": dataset.name}, dataset, methods=methods, **recipes)
 
-# %% ../../nbs/training/own.ipynb #284a872c
+# %% ../../nbs/training/own.ipynb #34c79091
 def _try_networks(run: OwnRun) -> None:
-    "Runs both networks on two empty pictures. Raises RunError for logits, layers or pictures that do not fit."
-    pictures = torch.zeros(2, 3, *run.dataset.image_size)
+    "Runs both networks on two empty pictures, and in train mode too what is trained here. Raises RunError for logits, layers or pictures that do not fit."
     for role in ("teacher", "student"):
-        network, parameter = run.network(role).eval(), f"{role}_layers"
-        readers = {method: _reader(run, network, role, method) for method in run.methods}
-        try:
-            with torch.no_grad():
-                outputs = [read(pictures) for read in readers.values()]
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise RunError(f"{role}: {run.parameters[role]} does not run on pictures of {run.image_size} x {run.image_size} ({str(error).splitlines()[0]})") from None
-        logits = outputs[0].logits
-        if not isinstance(logits, torch.Tensor) or logits.shape != (2, run.dataset.num_classes):
-            got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-            raise RunError(f"{role}: wanted logits of shape (2, {run.dataset.num_classes}) for two pictures, got {got} from {run.parameters[role]}")
-        for out in outputs:
-            if "pooled" in out.layers and out["pooled"].ndim != 2:
-                raise RunError(f"{parameter}: wanted pooled of shape (batch, channels), got {tuple(out['pooled'].shape)}; name what goes into the last linear layer, e.g. pooled=fc:input")
+        network = run.network(role).eval()
+        readers = [_reader(run, network, role, method) for method in run.methods]
+        with torch.random.fork_rng():  # dropout draws
+            for read in readers:
+                _try(run, role, read, "")
+            if role == "student" or not run.teacher_checkpoint:
+                network.train()
+                _try(run, role, readers[0], " in train mode")
+
+
+def _try(run: OwnRun, role: str, read: LayerReader, mode: str) -> None:
+    "One pass. Raises RunError in one sentence, whatever the network raises or returns."
+    spec, classes = run.parameters[role], run.dataset.num_classes
+    try:
+        with torch.no_grad():
+            out = read(torch.zeros(2, 3, *run.dataset.image_size))
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise RunError(f"{role}: {spec} does not run{mode} on pictures of {run.image_size} x {run.image_size} ({said})") from None
+    if not isinstance(out.logits, torch.Tensor) or out.logits.shape != (2, classes):
+        got = tuple(out.logits.shape) if isinstance(out.logits, torch.Tensor) else type(out.logits).__name__
+        raise RunError(f"{role}: wanted logits of shape (2, {classes}) for two pictures, got {got}{mode} from {spec}")
+    if "pooled" in out.layers and out["pooled"].ndim != 2:
+        raise RunError(f"{role}_layers: wanted pooled of shape (batch, channels), got {tuple(out['pooled'].shape)}; name what goes into the last linear layer, e.g. pooled=fc:input")
 
 # %% ../../nbs/training/own.ipynb #bf3980dc
 def _reader(run: OwnRun, network: nn.Module, role: str, method: str) -> LayerReader:

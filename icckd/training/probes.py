@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['probe']
 
-# %% ../../nbs/training/probes.ipynb #75049f1f
+# %% ../../nbs/training/probes.ipynb #54da7df5
 from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from ..models.layers import LayerReader
 from .recipe import Recipe
 
-# %% ../../nbs/training/probes.ipynb #a275349c
+# %% ../../nbs/training/probes.ipynb #103ba1f3
 @torch.no_grad()
 def probe(
     network: nn.Module,
@@ -37,12 +37,19 @@ def probe(
         network.train(training)
     if dataset.task == "segmentation":
         return _maps(outputs.logits.float(), batch)
-    arrays = {"logits": _half(outputs.logits), "labels": batch.labels.cpu().numpy().astype(np.int16), "indices": batch.indices.cpu().numpy().astype(np.int32)}
-    return arrays | {name: _half(outputs[name][:4, :32]) for name in names}
+    few = max(1, min(64, 16_384 // outputs.logits.shape[1]))  # samples: fewer where there are many classes
+    arrays = {"logits": _half(outputs.logits[:few]), "labels": batch.labels[:few].cpu().numpy().astype(np.int16), "indices": batch.indices[:few].cpu().numpy().astype(np.int32)}
+    return arrays | {name: _half(_at_most(outputs[name][:4, :32], 16)) for name in names if outputs[name].ndim == 4}
 
-# %% ../../nbs/training/probes.ipynb #64fc8d50
+# %% ../../nbs/training/probes.ipynb #eb4dfe95
 def _half(x: torch.Tensor) -> np.ndarray:
     return x.float().cpu().numpy().astype(np.float16)
+
+
+def _at_most(x: torch.Tensor, side: int) -> torch.Tensor:
+    "Maps averaged down to at most `side` in height and width."
+    wanted = [max(1, round(s * min(1.0, side / max(x.shape[2:])))) for s in x.shape[2:]]
+    return x if list(x.shape[2:]) == wanted else adaptive_avg_pool2d(x.float(), wanted)
 
 
 def _maps(logits: torch.Tensor, batch) -> dict[str, np.ndarray]:
@@ -50,4 +57,4 @@ def _maps(logits: torch.Tensor, batch) -> dict[str, np.ndarray]:
     shrink = max(1.0, max(batch.labels.shape[-2:]) / 128)
     size = [round(side / shrink) for side in batch.labels.shape[-2:]]
     predicted = interpolate(logits, size=size, mode="bilinear", align_corners=True).argmax(1)
-    return {"predicted": predicted.cpu().numpy().astype(np.uint8), "channels": _half(logits[0, :8]), "indices": batch.indices.cpu().numpy().astype(np.int32)}
+    return {"predicted": predicted.cpu().numpy().astype(np.uint8), "channels": _half(_at_most(logits[:1, :8], 64)[0]), "indices": batch.indices.cpu().numpy().astype(np.int32)}

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['TEACHER_PARAMETERS', 'PAIR_PARAMETERS', 'SEGMENTATION_DEFAULTS', 'RunError', 'given_parameters', 'check_parameters',
            'Run', 'open_run', 'create_network', 'key_parameters', 'only_one', 'teacher_name', 'wanted_teacher_key',
-           'train_teacher', 'load_weights', 'obtain_teacher', 'student_name', 'wanted_key', 'distil_pair',
-           'record_state', 'write_manifest']
+           'train_teacher', 'load_weights', 'check_teacher_checkpoint', 'obtain_teacher', 'student_name', 'wanted_key',
+           'distil_pair', 'record_state', 'write_manifest']
 
-# %% ../../nbs/training/runs.ipynb #d5ffcdcb
+# %% ../../nbs/training/runs.ipynb #73de7916
 import fcntl
 import os
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -24,16 +25,17 @@ from ..core.files import code_digest, digest_json, digest_tensors, write_atomica
 from ..core.randomness import global_stream
 from ..data.create import dataset_module, load_dataset
 from ..data.normalisation import with_normalisation
+from ..losses.criterion import describe_criterion
 from ..losses.methods import Context, create_criterion, find_method
 from ..models.create import create_model, network_module
 from .checkpoints import remove_checkpoints
 from .probes import probe
 from .recipe import Recipe, shortened
 from .recipes import find_recipe
-from .records import describe_criterion, git_state, last_and_best, read_record, record_key, record_name, used_modules, versions, write_record
+from .records import git_state, last_and_best, read_record, record_key, record_name, used_modules, versions, write_record
 from .trainer import evaluate, fit, peak_memory_mib, precision_of
 
-# %% ../../nbs/training/runs.ipynb #411e97ef
+# %% ../../nbs/training/runs.ipynb #1ef590ab
 TEACHER_PARAMETERS = {
     "profile": "own",  # name of the results folder
     "dataset": "digits100",
@@ -49,6 +51,7 @@ TEACHER_PARAMETERS = {
     "paper_pair": "",  # slug of the published pair; empty for a stand-in
     "device": "auto",  # "auto", "cpu", "cuda", "cuda:1", ...
     "threads": 1,  # CPU threads; part of the key, since sums depend on it
+    "retrain_stale": 1,  # 0: leave what is recorded under another key (other code, data or recipe) as it is
     "results": "results/local",
     "work": "results/local",  # weights and checkpoints
     "data_root": "",  # "": the environment's ICCKD_DATA, else data/
@@ -141,7 +144,7 @@ class Run:
         "The parameters that enter the key of the role's record."
         return key_parameters(self.parameters, role)
 
-# %% ../../nbs/training/runs.ipynb #27239bb3
+# %% ../../nbs/training/runs.ipynb #6fcbdd1c
 def open_run(
     kind: str,  # "teacher", "classification" or "segmentation"
     **parameters,  # see TEACHER_PARAMETERS and PAIR_PARAMETERS
@@ -151,19 +154,15 @@ def open_run(
         return _open_run(kind, parameters)
     except RunError:
         raise
-    except (ValueError, FileNotFoundError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         raise RunError(str(error)) from None
 
-# %% ../../nbs/training/runs.ipynb #a4898cfa
+# %% ../../nbs/training/runs.ipynb #abf06b67
 def _open_run(kind: str, parameters: dict) -> Run:
     "`open_run` without the translation of errors."
     known = TEACHER_PARAMETERS if kind == "teacher" else PAIR_PARAMETERS
     values = check_parameters(parameters, {**known, **(SEGMENTATION_DEFAULTS if kind == "segmentation" else {})})
-    for name in ("threads", "evaluate_every"):
-        check_number(name, values[name], least=1, integer=True)
-    if not values["profile"].replace("_", "").replace("-", "").isalnum():
-        raise RunError(f"profile: wanted a folder name of letters, digits, - and _, got {values['profile']!r}")
-    values["device"] = _device(values["device"])
+    _check_machine(values)
     recipes = {"teacher_recipe": _recipe(values, "teacher_recipe", "teacher_epochs")}
     if kind != "teacher":
         recipes["recipe"] = _recipe(values, "recipe", "epochs")
@@ -177,12 +176,28 @@ def _open_run(kind: str, parameters: dict) -> Run:
     run = Run(values, dataset, methods=_methods(values, dataset.task) if kind != "teacher" else (), **recipes)
     for role in ("teacher", "student") if kind != "teacher" else ("teacher",):
         with torch.device("meta"):
-            create_network(values[role], dataset.num_classes)
-    if values["teacher_checkpoint"] and not Path(values["teacher_checkpoint"]).is_file():
-        raise RunError(f"teacher_checkpoint: wanted a weight file, got {values['teacher_checkpoint']!r}, which does not exist")
+            run.network(role, values["initialisation"])
+    check_teacher_checkpoint(run)
     return run
 
-# %% ../../nbs/training/runs.ipynb #1cd81702
+
+def _check_machine(values: dict) -> None:
+    "Checks what does not depend on the data: folders, device, threads, intervals."
+    for name, most in (("threads", 1024), ("evaluate_every", None), ("retrain_stale", 1)):
+        if name in values:
+            check_number(name, values[name], least=0 if most == 1 else 1, most=most, integer=True)
+    if not values["profile"].replace("_", "").replace("-", "").isalnum():
+        raise RunError(f"profile: wanted a folder name of letters, digits, - and _, got {values['profile']!r}")
+    for name in ("results", "work"):
+        place = Path(values[name], values["profile"]).absolute()
+        nearest = next(p for p in (place, *place.parents) if p.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            raise RunError(f"{name}: wanted a folder that can be written to, got {values[name]!r} ({nearest} is {'read-only' if nearest.is_dir() else 'a file'})")
+    values["device"] = _device(values["device"])
+    if values["teacher_checkpoint"] and not Path(values["teacher_checkpoint"]).is_file():
+        raise RunError(f"teacher_checkpoint: wanted a weight file, got {values['teacher_checkpoint']!r}, which does not exist")
+
+# %% ../../nbs/training/runs.ipynb #0717c770
 def _device(name: str) -> str:
     "The device by name; `auto` is a GPU where there is one."
     if name == "auto":
@@ -191,6 +206,8 @@ def _device(name: str) -> str:
         kind = torch.device(name).type
     except RuntimeError:
         raise RunError(f"device: wanted auto, cpu, cuda or cuda:N, got {name!r}") from None
+    if kind not in ("cpu", "cuda"):
+        raise RunError(f"device: wanted auto, cpu, cuda or cuda:N, got {name!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise RunError(f"device: {name!r} was asked for, but PyTorch sees no GPU here")
     return name
@@ -211,7 +228,7 @@ def _methods(values: dict, task: str) -> tuple[str, ...]:
         find_method(name, task)
     return names
 
-# %% ../../nbs/training/runs.ipynb #4e56de6d
+# %% ../../nbs/training/runs.ipynb #f4898d5e
 def create_network(
     name: str,  # a name of `create_model`, with `@width` for networks that take one
     num_classes: int,
@@ -227,7 +244,10 @@ def create_network(
             raise ValueError(f"network {name!r}: wanted a number after @, got {width!r}") from None
     if initialisation != "scratch":
         options["initialisation"] = initialisation
-    return create_model(base, num_classes, **options)
+    try:
+        return create_model(base, num_classes, **options)
+    except RuntimeError as error:  # e.g. a width that no memory holds
+        raise ValueError(f"network {name!r}: {error}") from None
 
 
 def _new_network(run: Run, role: str) -> nn.Module:
@@ -236,13 +256,13 @@ def _new_network(run: Run, role: str) -> nn.Module:
     with global_stream(seed, role, "initialisation"):
         return run.network(role, run.initialisation)
 
-# %% ../../nbs/training/runs.ipynb #d46476fd
+# %% ../../nbs/training/runs.ipynb #deb8dd85
 def key_parameters(
     parameters: dict,  # a run's parameters
     role: str,  # "teacher" or "student"
 ) -> dict:
     "The parameters that enter the key."
-    names = ["dataset", "train_limit", "teacher", "threads", "initialisation", "teacher_seed"] + ([] if role == "teacher" else ["student", "seed"])
+    names = ["dataset", "train_limit", "teacher", "threads", "initialisation", "evaluate_every", "teacher_seed"] + ([] if role == "teacher" else ["student", "seed"])
     return {name: parameters[name] for name in names}
 
 
@@ -257,7 +277,7 @@ def _has_auxiliary(run: Run, role: str) -> bool:
     with torch.device("meta"):
         return "aux_logits" in getattr(run.network(role), "layers", {})
 
-# %% ../../nbs/training/runs.ipynb #a5a3f576
+# %% ../../nbs/training/runs.ipynb #a5f38e95
 def _record(run: Run, student, role: str, key: str, modules: list, extra: dict) -> dict:
     "The record of a trained (or failed) network."
     last, best = last_and_best(student.history, "top1" if run.dataset.task == "classification" else "miou")
@@ -270,7 +290,7 @@ def _record(run: Run, student, role: str, key: str, modules: list, extra: dict) 
         "saved_mib": student.saved_mib, "peak_memory_mib": round(peak_memory_mib(run.device), 1),
         "device": torch.cuda.get_device_name(run.device) if torch.device(run.device).type == "cuda" else "cpu",
         "threads": run.threads, "precision": precision_of(recipe, torch.device(run.device), student.network), "versions": versions(), "git": git_state(),
-        "parameters": {k: v for k, v in run.parameters.items() if k not in ("results", "work", "data_root")},
+        "parameters": {k: v for k, v in run.parameters.items() if k not in ("results", "work", "data_root", "retrain_stale")},
         "train_size": run.dataset.train_size, "evaluation_size": run.dataset.evaluation_size,
         "key": key, "context": asdict(_context(run, role)), "modules": modules, "code_digest": code_digest(*modules), "data_digest": run.dataset.digest,
         "weights_digest": None if failed else digest_tensors(student.network.state_dict()), "details": student.details, "history": student.history,
@@ -297,14 +317,22 @@ def only_one(
         file.flush()
         yield
 
-# %% ../../nbs/training/runs.ipynb #631ecdb0
+# %% ../../nbs/training/runs.ipynb #b6126b36
 def _weights_path(run: Run, name: str) -> Path:
     return run.workplace / "weights" / f"{name}.safetensors"
 
 
 def _write_weights(run: Run, name: str, network: nn.Module) -> None:
-    "Stores the weights of a trained network."
-    write_atomically(_weights_path(run, name), save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}))
+    "Stores the weights of a trained network; each tensor on its own, since some networks share them."
+    write_atomically(_weights_path(run, name), save({k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}))
+
+
+def _weights_are_here(run: Run, name: str, record: dict) -> bool:
+    "Whether the stored weights are those of the record."
+    try:
+        return digest_tensors(load_file(_weights_path(run, name))) == record["weights_digest"]
+    except (OSError, SafetensorError):
+        return False
 
 
 def teacher_name(run: Run) -> str:
@@ -319,19 +347,19 @@ def wanted_teacher_key(run: Run) -> tuple[str, list[str]]:
         modules = used_modules(run.network("teacher"), criterion, run.dataset, names=run.defining_modules("teacher"))
     return record_key(run.key_parameters("teacher"), run.teacher_recipe, describe_criterion(criterion), None, run.dataset.digest, modules), modules
 
-# %% ../../nbs/training/runs.ipynb #4a23c9d1
+# %% ../../nbs/training/runs.ipynb #cbe0ceb2
 def train_teacher(
     run: Run,
     say=print,
 ) -> dict:  # the teacher's record
-    "Trains the teacher unless its record is up to date and its weights are there. Raises RuntimeError if training fails."
+    "Trains the teacher unless its record is up to date and the weights of that record are there. Raises RuntimeError if training fails."
     name = teacher_name(run)
     with only_one(run.workplace / "locks" / f"{name}.lock", say):
         key, modules = wanted_teacher_key(run)
         record = read_record(run.folder / f"{name}.json")
-        current = record is not None and record["key"] == key and record["status"] == "ok"
-        if current and _weights_path(run, name).is_file():
-            say(f"teacher {run.teacher}: recorded ({_scores(record)})")
+        current = _is_current(record, key, run.retrain_stale)
+        if current and _weights_are_here(run, name, record):
+            say(f"teacher {run.teacher}: recorded ({_scores(record)}){'' if record['key'] == key else ', with other code or data than today (stale)'}")
             return record
         if current:
             say(f"teacher {run.teacher}: recorded, but its weights are not here; training it again")
@@ -371,7 +399,7 @@ def _scores(record: dict) -> str:
     "The main numbers of a record, for a line of text."
     return ", ".join(f"{k} {v:.2f}" for k, v in (record["last"] or {}).items())
 
-# %% ../../nbs/training/runs.ipynb #e4cd9e5c
+# %% ../../nbs/training/runs.ipynb #a8aaae4b
 def load_weights(
     network: nn.Module,
     path: str | Path,  # .safetensors, or a PyTorch file of tensors (read without unpickling anything else)
@@ -384,15 +412,29 @@ def load_weights(
         raise ValueError(f"{path}: no readable weight file ({type(error).__name__}: {error})") from None
     for wrapper in ("state_dict", "model", "net"):
         state = state.get(wrapper, state) if isinstance(state, dict) and isinstance(state.get(wrapper), dict) else state
+    if not isinstance(state, dict) or not all(isinstance(name, str) and isinstance(x, torch.Tensor) for name, x in state.items()):
+        raise ValueError(f"{path}: wanted named tensors (a state_dict), got {describe(state)}")
     state = {name.removeprefix("module."): x for name, x in state.items()}
     own = network.state_dict()
     wrong = [n for n in own if n not in state or state[n].shape != own[n].shape] + [n for n in state if n not in own]
     if wrong:
         raise ValueError(f"{path}: weights do not fit {type(network).__name__}: {len(wrong)} entries differ, first {wrong[0]!r}")
+    bad = [name for name, x in state.items() if not torch.isfinite(x).all()]
+    if bad:
+        raise ValueError(f"{path}: wanted finite weights, got NaN or infinity in {len(bad)} tensors, first {bad[0]!r}")
     network.load_state_dict(state)
     return network
 
-# %% ../../nbs/training/runs.ipynb #d1fda281
+
+def check_teacher_checkpoint(run: Run) -> None:
+    "Raises ValueError in one sentence if the run's `teacher_checkpoint` does not fit its teacher."
+    if run.teacher_checkpoint:
+        try:
+            load_weights(_new_network(run, "teacher"), run.teacher_checkpoint)
+        except ValueError as error:
+            raise ValueError(f"teacher_checkpoint: {error}") from None
+
+# %% ../../nbs/training/runs.ipynb #964d7068
 def obtain_teacher(run: Run, say=print) -> tuple[nn.Module, str]:
     "(the teacher in eval mode, digest of its weights); an existing checkpoint is measured first."
     if run.teacher_checkpoint:
@@ -402,10 +444,7 @@ def obtain_teacher(run: Run, say=print) -> tuple[nn.Module, str]:
         return network, digest_tensors(network.state_dict())
     record = train_teacher(run, say)
     network = load_weights(_new_network(run, "teacher"), _weights_path(run, teacher_name(run))).to(run.device).eval()
-    digest = digest_tensors(network.state_dict())
-    if digest != record["weights_digest"]:
-        raise RuntimeError(f"{_weights_path(run, teacher_name(run))}: the weights do not have the digest of their record; remove the file to have it made again")
-    return network, digest
+    return network, record["weights_digest"]
 
 # %% ../../nbs/training/runs.ipynb #4593ae03
 def student_name(run: Run, method: str) -> str:
@@ -421,33 +460,31 @@ def wanted_key(run: Run, method: str, teacher_weights_digest: str) -> tuple[str,
     modules = used_modules(*networks, criterion, run.dataset, names=run.defining_modules("teacher", "student"))
     return record_key(run.key_parameters("student"), run.recipe, describe_criterion(criterion), teacher_weights_digest, run.dataset.digest, modules), modules
 
-# %% ../../nbs/training/runs.ipynb #d0571732
+# %% ../../nbs/training/runs.ipynb #1d29203d
 def distil_pair(
     run: Run,
     say=print,
-    retrain_stale: bool = True,  # train again what is recorded under another key
 ) -> dict[str, dict]:  # method -> record
-    "Trains every method whose record is missing, failed or out of date, all side by side, and returns all records."
+    "Trains every method whose record is missing, failed or (with `retrain_stale`) out of date, all side by side, and returns all records."
     torch.set_num_threads(run.threads)
     with only_one(run.workplace / "locks" / f"{student_name(run, 'pair')}.lock", say):
         teacher, teacher_digest = obtain_teacher(run, say)
         keys = {method: wanted_key(run, method, teacher_digest) for method in run.methods}
         records = {method: read_record(run.folder / f"{student_name(run, method)}.json") for method in run.methods}
-        todo = [m for m in run.methods if not _is_current(records[m], keys[m][0], retrain_stale)]
+        todo = [m for m in run.methods if not _is_current(records[m], keys[m][0], run.retrain_stale)]
         say(f"recorded: {' '.join(m for m in run.methods if m not in todo) or 'nothing'}; to train: {' '.join(todo) or 'nothing'}")
         if todo:
             _distil(run, todo, keys, teacher, teacher_digest, say)
         return {method: read_record(run.folder / f"{student_name(run, method)}.json") for method in run.methods}
 
 
-def _is_current(record: dict | None, key: str, retrain_stale: bool) -> bool:
+def _is_current(record: dict | None, key: str, retrain_stale: int) -> bool:
     "Whether a record needs no training."
     return record is not None and record["status"] == "ok" and (record["key"] == key or not retrain_stale)
 
-# %% ../../nbs/training/runs.ipynb #e005192d
+# %% ../../nbs/training/runs.ipynb #c75639fa
 def _distil(run: Run, todo: list, keys: dict, teacher: nn.Module, teacher_digest: str, say) -> None:
     "Trains the given methods and writes their records."
-    checkpoints = run.workplace / "checkpoints" / digest_json([student_name(run, ""), {m: keys[m][0] for m in todo}])
     def finished(student):
         method = find_method(student.name, run.dataset.task)
         extra = {"student": run.student, "method": student.name, "variant": method.variant, "seed": run.seed, "teacher_weights_digest": teacher_digest}
@@ -458,11 +495,15 @@ def _distil(run: Run, todo: list, keys: dict, teacher: nn.Module, teacher_digest
             arrays = probe(student.network, run.dataset, run.recipe, run.device)
         write_record(run.folder, student_name(run, student.name), record, arrays)
         say(f"{student.name}: " + (_scores(record) if record["status"] == "ok" else f"failed, {record['error']['error']}"))
-    students = {method: (_new_network(run, "student"), create_criterion(method, _context(run, "student"))) for method in todo}
-    fit(run.dataset, students, run.recipe, teacher=teacher, seed=run.seed, device=run.device, checkpoint_folder=checkpoints,
-        students_per_pass=run.students_per_pass or None, evaluate_every=run.evaluate_every, report=say,
-        progress=_at_terminal(), finished=finished)
-    remove_checkpoints(checkpoints)
+    size = run.students_per_pass or len(run.methods)
+    for first in range(0, len(run.methods), size):
+        together = run.methods[first : first + size]  # whatever is recorded by now, so that a killed pass finds its checkpoints
+        students = {m: (_new_network(run, "student"), create_criterion(m, _context(run, "student"))) for m in together if m in todo}
+        if students:
+            checkpoints = run.workplace / "checkpoints" / digest_json([student_name(run, ""), {m: keys[m][0] for m in together}])
+            fit(run.dataset, students, run.recipe, teacher=teacher, seed=run.seed, device=run.device, checkpoint_folder=checkpoints,
+                evaluate_every=run.evaluate_every, report=say, progress=_at_terminal(), finished=finished)
+            remove_checkpoints(checkpoints)
 
 # %% ../../nbs/training/runs.ipynb #557d37fa
 def record_state(

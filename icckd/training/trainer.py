@@ -6,29 +6,34 @@
 __all__ = ['Student', 'precision_of', 'precision_context', 'teach', 'train_step', 'prepare', 'evaluate', 'fit',
            'keep_freed_memory', 'peak_memory_mib']
 
-# %% ../../nbs/training/trainer.ipynb #7d977565
+# %% ../../nbs/training/trainer.ipynb #b0679821
 import copy
 import ctypes
 import resource
 import time
 import traceback
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..core.checks import value_checks
+from ..core.checks import check_number, value_checks
+from ..core.files import digest_json
 from ..core.randomness import generator, global_stream, stream_seed
 from ..evaluation.meters import make_meter
-from ..losses.criterion import Criterion, Step
+from ..losses.criterion import Criterion, Step, describe_criterion
 from ..models.layers import LayerReader, Outputs
 from .checkpoints import load_checkpoint, save_checkpoint
 from .recipe import Recipe, check_recipe, learning_rate_at, make_optimizer
 
-# %% ../../nbs/training/trainer.ipynb #d47c77b6
+# %% ../../nbs/training/trainer.ipynb #27a2d068
+class _Stopped(Exception):
+    "A student's logits, loss or gradient are not finite: (term, step)."
+
+
 @dataclass
 class Student:
     "A student in training: its network, its criterion and what has accumulated so far."
@@ -136,7 +141,7 @@ class _Pass:
         "The parts of each batch that this process computes: all of them, or its own among several processes."
         return range(self.parts) if self.accelerator is None else [self.accelerator.process_index]
 
-# %% ../../nbs/training/trainer.ipynb #1dbba6de
+# %% ../../nbs/training/trainer.ipynb #1d233f7f
 def teach(run: _Pass, images: dict) -> dict[str, Outputs]:
     "The teacher's outputs for each view; nothing without a teacher."
     if run.teacher_reader is None:
@@ -152,11 +157,13 @@ def _private_teach(run: _Pass, student: Student, images: dict) -> dict[str, Outp
 
 
 def _forward(run: _Pass, student: Student, batch, taught: dict, epoch: int, step: int, part: int) -> Step:
-    "Runs the student on its views and returns what its criterion is given."
+    "Runs the student on its views and returns what its criterion is given. On a CPU, where it costs no waiting, logits that are not finite stop the student."
     with global_stream(run.seed, "student forward", epoch, step, part, device=run.device), run.autocast(student.network):
         seen = {view: student.reader(batch.images[view]) for view in student.criterion.views}
         if student.private_teacher is not None:
             taught = _private_teach(run, student, batch.images)
+    if run.device.type == "cpu" and not all(bool(torch.isfinite(outputs.logits.detach()).all()) for outputs in seen.values()):
+        raise _Stopped("student_logits", step)
     return Step(seen, taught, batch.labels, batch.indices, epoch, run.recipe.epochs, step, run.dataset.train_size, run.dataset.train_labels,
                 generator(run.seed, "criterion", epoch, step, part, device=run.device), run.autocast, None if run.parts == 1 else [])
 
@@ -170,11 +177,7 @@ def _summed(terms: dict, loss_name: str) -> torch.Tensor:
             raise ValueError(f"{loss_name} term {name!r}: wanted a scalar, got shape {tuple(value.shape)}")
     return torch.stack([value.float() if value.dtype != torch.float64 else value for value in terms.values()]).sum()
 
-# %% ../../nbs/training/trainer.ipynb #e642869b
-class _Stopped(Exception):
-    "A student's loss or gradient is not finite."
-
-
+# %% ../../nbs/training/trainer.ipynb #a2ee9088
 def _note_terms(student: Student, terms: dict, sums: dict, total_step: int) -> None:
     "Adds the terms to the step's sums and marks, on the device, the first step at which each was not finite."
     for name, value in terms.items():
@@ -425,7 +428,7 @@ def _prepare_step(run: _Pass, student: Student, stage, optimizer, batch, epoch: 
     loss.backward()
     optimizer.step()
 
-# %% ../../nbs/training/trainer.ipynb #e923187f
+# %% ../../nbs/training/trainer.ipynb #73ba7eff
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
@@ -433,20 +436,23 @@ def evaluate(
     recipe: Recipe,  # its precision and batch size are used
     device: str | torch.device = "cpu",
 ) -> tuple[dict, dict]:  # (metrics in percent, details)
-    "Scores a network on the data set's evaluation split, in eval mode; its mode is put back."
+    "Scores a network on the data set's evaluation split, in eval mode; its mode is put back. Raises ValueError for logits that are not finite."
     device, training = torch.device(device), network.training
-    meter = make_meter(dataset)
+    meter, finite = make_meter(dataset), torch.ones((), dtype=torch.bool, device=device)
     network.eval()
     try:
         for batch in dataset.evaluation_batches(max(recipe.batch_size, 1), device=device):
             with precision_context(recipe, device, network):
                 logits = network(batch.images["weak"])
+            finite &= torch.isfinite(logits).all()
             meter.update(logits.float(), batch.labels)
     finally:
         network.train(training)
+    if not finite:
+        raise ValueError("network: wanted finite logits on the evaluation split, got NaN or infinity")
     return meter.compute(), meter.details()
 
-# %% ../../nbs/training/trainer.ipynb #244dccc0
+# %% ../../nbs/training/trainer.ipynb #c3071a8d
 def fit(
     dataset,  # data set (interface of icckd.data)
     students: dict[str, tuple[nn.Module, Criterion]],  # name -> (network, criterion)
@@ -475,6 +481,8 @@ def fit(
     else:
         accelerator = None
     _check_students(dataset, students, recipe, teacher)
+    for name, value in (("students_per_pass", students_per_pass or 1), ("batch_parts", batch_parts), ("evaluate_every", evaluate_every)):
+        check_number(name, value, least=1, integer=True)
     names, done = list(students), {}
     size = students_per_pass or len(names)
     for first in range(0, len(names), size):
@@ -591,11 +599,13 @@ def _close_students(run: _Pass) -> None:
         if reader is not None:
             reader.close()
 
-# %% ../../nbs/training/trainer.ipynb #c96bd375
+# %% ../../nbs/training/trainer.ipynb #4b2e2b59
 def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
     "Loads the newest checkpoint, or runs the stages before distillation. Returns (epoch, step) to go on from."
     state = None if folder is None else _common_checkpoint(run, folder)
-    if state is not None and set(state["students"]) == set(run.students):
+    run.identity = None if folder is None else _identity(run)
+    if state is not None:
+        _check_identity(run, state["identity"], folder)
         for name, student in run.students.items():
             student.load_state(state["students"][name])
         run.seconds = state["seconds"]
@@ -610,11 +620,26 @@ def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
     return 0, 0
 
 
+def _identity(run: _Pass) -> dict:
+    "What a checkpoint belongs to, by the words of an error message."
+    shapes = lambda module: [[name, *x.shape] for name, x in module.state_dict().items()]
+    students = {f"student {s.name!r}": None if s.failure else digest_json([describe_criterion(s.criterion), shapes(s.criterion), shapes(s.network)]) for s in run.students.values()}
+    return {"recipe": digest_json(asdict(run.recipe)), "seed": run.seed, "batch_parts": run.parts, **students,
+            "data set": digest_json([run.dataset.name, run.dataset.train_size, getattr(run.dataset, "digest", None)])}
+
+
+def _check_identity(run: _Pass, found: dict, folder) -> None:
+    "Raises ValueError unless a checkpoint is of this pass; it may hold further students."
+    other = [name for name, value in run.identity.items() if name not in found or value is not None and found[name] != value]
+    if other:
+        raise ValueError(f"checkpoint_folder: {folder} holds checkpoints of another run, which differs in {', '.join(other)}; wanted an empty folder or that of the same run")
+
+
 def _own_folder(run: _Pass, folder):
     "Each process has its own checkpoints, so that none waits for another's disk."
     return folder if run.accelerator is None else Path(folder) / f"process-{run.accelerator.process_index}"
 
-# %% ../../nbs/training/trainer.ipynb #e0f70d69
+# %% ../../nbs/training/trainer.ipynb #b203414b
 def _common_checkpoint(run: _Pass, folder):
     "The newest checkpoint; among several processes, the newest position that all of them have."
     state = load_checkpoint(_own_folder(run, folder))
@@ -630,28 +655,33 @@ def _common_checkpoint(run: _Pass, folder):
 
 def _save(run: _Pass, folder, epoch: int, step: int, complete: bool = True) -> None:
     "Writes a checkpoint; `complete` says that all stages before distillation are done."
-    state = {"epoch": epoch, "step": step, "complete": complete, "seconds": run.seconds,
+    state = {"epoch": epoch, "step": step, "complete": complete, "seconds": run.seconds, "identity": run.identity,
              "students": {name: student.state() for name, student in run.students.items()}}
     save_checkpoint(_own_folder(run, folder), epoch * run.steps_per_epoch + step, state)
     if run.accelerator is not None:
         run.accelerator.wait_for_everyone()
 
-# %% ../../nbs/training/trainer.ipynb #71508ee9
+# %% ../../nbs/training/trainer.ipynb #18d59040
 def _end_epoch(run: _Pass, epoch: int, evaluate_every: int, report) -> None:
-    "Reads the epoch's means, evaluates, and writes the history entry of every student."
+    "Reads the epoch's means, evaluates, and writes the history entry of every student; an error in one is its own failure."
     _read_clocks()
     for student in _active(run.students):
         _guarded(run, student, epoch, (epoch + 1) * run.steps_per_epoch - 1, lambda: _agreed(run, lambda: _stop_if_bad(student)))
     for student in _active(run.students):
-        means = {name: float(total) / (run.steps_per_epoch * run.parts) for name, total in student.term_sums.items()}
-        entry = {"epoch": epoch + 1, "learning_rate": student.optimizer.param_groups[0]["lr"], "terms": means}
-        student.term_sums = {}
-        if (epoch + 1) % evaluate_every == 0 or epoch + 1 == run.recipe.epochs:
-            with _Clock(student.seconds, "evaluate", run.device):
-                entry["metrics"], student.details = evaluate(student.network, run.dataset, run.recipe, run.device)
-        student.history.append(entry)
+        _guarded(run, student, epoch, (epoch + 1) * run.steps_per_epoch - 1, lambda: _note_epoch(run, student, epoch, evaluate_every))
     if report is not None and (run.accelerator is None or run.accelerator.is_main_process):
         report(_epoch_line(run, epoch))
+
+
+def _note_epoch(run: _Pass, student: Student, epoch: int, evaluate_every: int) -> None:
+    "Evaluates one student, where the epoch is one for it, and writes its history entry."
+    means = {name: float(total) / (run.steps_per_epoch * run.parts) for name, total in student.term_sums.items()}
+    entry = {"epoch": epoch + 1, "learning_rate": student.optimizer.param_groups[0]["lr"], "terms": means}
+    student.term_sums = {}
+    if (epoch + 1) % evaluate_every == 0 or epoch + 1 == run.recipe.epochs:
+        with _Clock(student.seconds, "evaluate", run.device):
+            entry["metrics"], student.details = evaluate(student.network, run.dataset, run.recipe, run.device)
+    student.history.append(entry)
 
 
 def _epoch_line(run: _Pass, epoch: int) -> str:

@@ -16,10 +16,18 @@ WORK := results/local/$(PROFILE)
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?= 1
 
+# A mistyped name or value ends here, before anything is written; names that other programs read pass.
+KNOWN := PYTHON PROFILE PAIRS METHODS SEEDS RESULTS EXECUTOR CORES STALE SLURM_OPTIONS MATHJAX SHELL TMPDIR \
+  ICCKD_% OMP_% MKL_% PYTHON% MPL% TORCH% CUDA_% NCCL_% SLURM_% SBATCH_% SNAKEMAKE_% JUPYTER_% PIP_% XDG_% LC_% MAKE%
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+$(foreach name,$(filter-out $(KNOWN),$(GIVEN)),$(error $(name): no such variable; wanted PROFILE, PAIRS, METHODS, SEEDS, RESULTS, EXECUTOR, CORES, STALE, SLURM_OPTIONS or PYTHON))
+one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error $(1): wanted one of $(2), got '$($(1))'))
+check = $(call one_of,PROFILE,smoke quick short paper)$(call one_of,EXECUTOR,local slurm)
+
 help:
 	@echo "make setup                 environment in .venv (does nothing when up to date)"
 	@echo "make reproduce             train what is missing, then tables, figures and the four reports (PROFILE=smoke|quick|short|paper,"
-	@echo "                           PAIRS=, METHODS=, SEEDS=\"0 1 2\", RESULTS=results/local, EXECUTOR=local|slurm, STALE=retrain)"
+	@echo "                           PAIRS=, METHODS=, SEEDS=\"0 1 2\" (instead of the profile's), RESULTS=results/local, EXECUTOR=local|slurm, STALE=retrain)"
 	@echo "make report                tables and reports from the committed records, nothing is trained (PROFILE=, RESULTS=results)"
 	@echo "make plan                  what would run, what is recorded, what it would cost"
 	@echo "make test                  everything that CI checks       make test-slurm   the cluster path, on a local Slurm"
@@ -38,7 +46,7 @@ setup:
 
 # One lock for the whole batch, inherited by snakemake (which replaces the shell): it is free again when the last of them has ended, however it ended.
 reproduce: setup
-	@mkdir -p $(WORK); exec 9>>$(WORK)/.lock; \
+	@$(check)mkdir -p $(WORK); exec 9>>$(WORK)/.lock; \
 	if ! flock -n 9; then echo "another run is at work on $(WORK) (process $$(cat $(WORK)/.lock-owner 2>/dev/null)); this one ends"; exit 1; fi; \
 	echo $$$$ > $(WORK)/.lock-owner; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m snakemake --nolock --cores $(CORES) --keep-going --rerun-incomplete --rerun-triggers software-env --quiet rules host \
@@ -48,10 +56,10 @@ reproduce: setup
 
 report: RESULTS = results
 report: setup
-	@$(BIN)/python -c 'from icckd.reporting.reports import main; main()' render --profile "$(PROFILE)" --results "$(RESULTS)"
+	@$(check)$(BIN)/python -c 'from icckd.reporting.reports import main; main()' render --profile "$(PROFILE)" --results "$(RESULTS)"
 
 plan: setup
-	@$(BIN)/python -c 'from icckd.reporting.plan import main; main()' --profile "$(PROFILE)" --pairs "$(PAIRS)" --methods "$(METHODS)" --seeds "$(SEEDS)" --results "$(RESULTS)"
+	@$(check)$(BIN)/python -c 'from icckd.reporting.plan import main; main()' --profile "$(PROFILE)" --pairs "$(PAIRS)" --methods "$(METHODS)" --seeds "$(SEEDS)" --results "$(RESULTS)"
 
 test: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_all.py

@@ -13,10 +13,10 @@ work = "results/local"
 try:
     chosen = [str(value) if (value := config.get(name)) is not None else "" for name in ("pairs", "methods", "seeds")]
     jobs = plan.make_jobs(profile, *chosen, results, work)
+    waiting = plan.prepare_manifests(jobs)
 except ValueError as error:
     sys.exit(f"icckd: {error}")
 by_name = {job.name: job for job in jobs}
-waiting = plan.prepare_manifests(jobs)
 papers = reports.prepare_manifests(profile, results, work, stale=bool(waiting))
 logs = f"{work}/{profile}/logs"
 started = time.time()

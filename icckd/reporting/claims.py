@@ -19,7 +19,7 @@ from .plan import Block
 from .published import published
 from .tables import Results, Shown, mean_sd, methods_shown, number, paired_differences, published_block
 
-# %% ../../nbs/reporting/claims.ipynb #a074734d
+# %% ../../nbs/reporting/claims.ipynb #1415620f
 def interval(
     differences: list[float],  # one a seed
     confidence: float = 0.95,
@@ -35,12 +35,14 @@ def interval(
 def verdict(
     differences: list[float],  # A - B, one a seed; positive where A is better
 ) -> str:
-    "`holds`, `does not hold`, `undecided`, `descriptive: ahead`, `descriptive: behind` or `not run`."
+    "`holds`, `does not hold`, `undecided`, `not run`, or below three seeds `descriptive: ` and one of `ahead`, `behind`, `level`, `undecided`."
     if not differences:
         return "not run"
     low, high = interval(differences)
     if math.isnan(low):
-        mean = sum(differences)
+        mean, sd, _ = mean_sd(differences)
+        if abs(mean) < sd or min(differences) < 0 < max(differences):  # the seeds disagree (one seed has no spread)
+            return "descriptive: undecided"
         return f"descriptive: {'ahead' if mean > 0 else 'behind' if mean < 0 else 'level'}"
     return "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
 
@@ -173,15 +175,17 @@ def claims_table(
                      "note": "; ".join(x for x in (conflict, claim.note) if x), "records": " ".join(names)})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/reporting/claims.ipynb #fbb5d42a
+# %% ../../nbs/reporting/claims.ipynb #e39a139e
 def claims_view(frame: pd.DataFrame) -> Shown:
-    "The claims for reading."
+    "The claims for reading; one sentence where nothing was run for any."
+    if (frame["verdict"] == "not run").all():
+        return Shown(frame.iloc[:0], empty=f"{len(frame)} claims, none of them decided: nothing was run in the published setting (PROFILE=paper). tables/{frame['table'].iloc[0]}.csv lists them.")
     measured = lambda row: "" if not row["seeds"] else number(row["difference_mean"], "+") + (f" [{row['low']:+.2f}, {row['high']:+.2f}]" if not math.isnan(row["low"]) else "")
     shown = pd.DataFrame([{"claim": row["claim"], "by the text": number(row["claimed"], "+"), "by its table": number(row["by_table"], "+"), "measured [95 %]": measured(row),
                                 "seeds": row["seeds"] or "", "verdict": ", ".join(x for x in (row["verdict"], row["size"]) if x), "note": row["note"]} for _, row in frame.iterrows()])
     return Shown(shown[[c for c in shown if c in ("claim", "verdict") or shown[c].astype(bool).any()]])
 
-# %% ../../nbs/reporting/claims.ipynb #0894f857
+# %% ../../nbs/reporting/claims.ipynb #3c1cbffa
 def stand_in_claims(
     results: Results,
     name: str,
@@ -198,22 +202,23 @@ def stand_in_claims(
                 continue
             of_a = results.values(block, a, metric)
             differences = paired_differences(of_a, results.values(block, b, metric))
-            (mean, _, n), (low, high) = mean_sd(differences), interval(differences)
+            (mean, sd, n), (low, high) = mean_sd(differences), interval(differences)
             scores = mean_sd(of_a.values())
             rows.append({"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": a, "metric": metric, "published": math.nan,
-                         "measured_mean": scores[0], "measured_sd": scores[1], "n": scores[2], "recipe": block.recipe, "versus": b, "difference_mean": mean, "low": low,
-                         "high": high, "seeds": n, "verdict": verdict(differences), "records": " ".join(results.of(block, a)[seed][0] for seed in of_a)})
-    columns = ["table", "dataset", "teacher", "student", "method", "metric", "published", "measured_mean", "measured_sd", "n", "recipe", "versus", "difference_mean", "low",
-               "high", "seeds", "verdict", "records"]
+                         "measured_mean": scores[0], "measured_sd": scores[1], "n": scores[2], "recipe": block.recipe, "versus": b, "difference_mean": mean, "difference_sd": sd,
+                         "low": low, "high": high, "seeds": n, "verdict": verdict(differences), "records": " ".join(results.of(block, a)[seed][0] for seed in of_a)})
+    columns = ["table", "dataset", "teacher", "student", "method", "metric", "published", "measured_mean", "measured_sd", "n", "recipe", "versus", "difference_mean", "difference_sd",
+               "low", "high", "seeds", "verdict", "records"]
     return pd.DataFrame(rows, columns=columns)
 
-# %% ../../nbs/reporting/claims.ipynb #299fd8fd
+# %% ../../nbs/reporting/claims.ipynb #709eecdb
 def stand_in_claims_view(frame: pd.DataFrame, block: Block) -> Shown:
-    "One line a rival; two columns for each of the paper's own methods."
+    "One line a rival; two columns for each of the paper's own methods: mean difference +- sd (seeds) [95 %], and the verdict."
     title, lines = lambda m: find_method(m, block.task).title, {}
     for _, row in frame.iterrows():
         spread = f" [{row['low']:+.2f}, {row['high']:+.2f}]" if not math.isnan(row["low"]) else ""
-        text = f"{number(row['difference_mean'], '+')}{spread} ({row['seeds']})" if row["seeds"] else ""
+        sd = f" +- {row['difference_sd']:.2f}" if not math.isnan(row["difference_sd"]) else ""
+        text = f"{number(row['difference_mean'], '+')}{sd} ({row['seeds']}){spread}" if row["seeds"] else ""
         line = lines.setdefault(row["versus"], {"against": title(row["versus"])})
         line |= {f"{title(row['method'])}, points": text, f"{title(row['method'])}, verdict": row["verdict"]}
     return Shown(pd.DataFrame(list(lines.values())).fillna(""))

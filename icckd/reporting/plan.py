@@ -195,7 +195,18 @@ def _exists(method: str, task: str) -> bool:
     except ValueError:
         return False
 
-# %% ../../nbs/reporting/plan.ipynb #8f6e35e3
+# %% ../../nbs/reporting/plan.ipynb #d3c49ed4
+def _chosen_seeds(seeds: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    "The numbers of SEEDS, or the profile's. Raises ValueError for what is no number from 0."
+    try:
+        chosen = tuple(dict.fromkeys(int(s) for s in seeds.split())) or default
+    except ValueError:
+        raise ValueError(f"SEEDS: wanted integers separated by spaces, got {seeds!r}") from None
+    if min(chosen) < 0:
+        raise ValueError(f"SEEDS: wanted integers from 0, got {seeds!r}")
+    return chosen
+
+# %% ../../nbs/reporting/plan.ipynb #b86ab905
 def make_jobs(
     profile: str,
     pairs: str = "",
@@ -206,14 +217,12 @@ def make_jobs(
 ) -> list[Job]:
     "All jobs of a profile, teachers first. Raises ValueError that names what is wrong."
     chosen = find_profile(profile)
-    try:
-        wanted = tuple(dict.fromkeys(int(s) for s in seeds.split())) or chosen.seeds
-    except ValueError:
-        raise ValueError(f"SEEDS: wanted integers separated by spaces, got {seeds!r}") from None
-    jobs = {}
-    for block in chosen_blocks(chosen, pairs, methods):
+    wanted, jobs, blocks = _chosen_seeds(seeds, chosen.seeds), {}, chosen_blocks(chosen, pairs, methods)
+    if not blocks:
+        raise ValueError(f"nothing to run: none of METHODS {methods!r} is for the task of PAIRS {pairs or 'of this profile'!r}")
+    for block in blocks:
         common = {"profile": chosen.name, "dataset": block.dataset, "teacher": block.teacher, "teacher_recipe": block.teacher_recipe, "paper_pair": block.paper_pair,
-                  "threads": chosen.threads, "results": results, "work": work, **{k: v for k, v in block.options.items() if k in TEACHER_PARAMETERS}}
+                  "threads": chosen.threads, "retrain_stale": int(_retrains_stale(chosen.name)), "results": results, "work": work, **{k: v for k, v in block.options.items() if k in TEACHER_PARAMETERS}}
         first = _job("teacher", {**TEACHER_PARAMETERS, **common}, (), block)
         jobs.setdefault(first.name, first)
         for seed in wanted:
@@ -232,7 +241,7 @@ def _job(kind: str, values: dict, needs: tuple, block: Block) -> Job:
     manifest = Path(values["work"]) / values["profile"] / f"manifests{place}" / f"{name}.json"
     return Job(name, kind, {**values, "manifest": str(manifest)}, needs, dict(block.resources))
 
-# %% ../../nbs/reporting/plan.ipynb #ccf11fbe
+# %% ../../nbs/reporting/plan.ipynb #75c0fa97
 def job_states(
     jobs: list[Job],
 ) -> dict[str, dict[str, str]]:  # job name -> method -> "recorded", "missing", "failed" or "stale"
@@ -254,8 +263,12 @@ def is_done(
     profile: str,
 ) -> bool:
     "Whether a job has nothing to train; a stale record of `short` or `paper` is shown as stale and trained again only when asked (STALE=retrain)."
-    fine = {"recorded", "stale"} if profile in ("short", "paper") and os.environ.get("STALE") != "retrain" else {"recorded"}
+    fine = {"recorded"} if _retrains_stale(profile) else {"recorded", "stale"}
     return all(state in fine for state in states.values())
+
+
+def _retrains_stale(profile: str) -> bool:
+    return profile not in ("short", "paper") or os.environ.get("STALE") == "retrain"
 
 # %% ../../nbs/reporting/plan.ipynb #fb7069cf
 def prepare_manifests(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAPERS', 'inputs_digest', 'prepare_manifests', 'command', 'render', 'compare', 'comparison_text', 'main']
 
-# %% ../../nbs/reporting/reports.ipynb #bed6b4b9
+# %% ../../nbs/reporting/reports.ipynb #d4c64a9c
 import argparse
 import json
 import sys
@@ -15,6 +15,8 @@ import pandas as pd
 
 from ..core.files import code_digest, digest_bytes, digest_file, digest_json, write_atomically, write_json
 from ..data.create import DATASETS
+from .plan import find_profile, make_jobs
+from ..training.records import read_records
 
 # %% ../../nbs/reporting/reports.ipynb #eec56899
 PAPERS = {  # notebook in nbs/papers -> what it regenerates
@@ -49,7 +51,7 @@ def inputs_digest(paper: str, profile: str, results: str) -> str:
     modules = [f"icckd.reporting.{p.stem}" for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
     return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(*modules)])
 
-# %% ../../nbs/reporting/reports.ipynb #e6e68e24
+# %% ../../nbs/reporting/reports.ipynb #d45941c3
 def prepare_manifests(
     profile: str,
     results: str,
@@ -57,8 +59,6 @@ def prepare_manifests(
     stale: bool,  # whether records are about to change
 ) -> dict[str, str]:  # paper -> manifest
     "Drops the manifests of reports that are out of date; returns where each report's manifest belongs."
-    from icckd.reporting.plan import make_jobs
-
     folder = Path(make_jobs(profile, results=results, work=work)[0].parameters["manifest"]).parent
     manifests = {paper: folder / f"report-{paper}.json" for paper in PAPERS}
     for paper, path in manifests.items():
@@ -144,7 +144,7 @@ def comparison_text(profile: str, results: str, committed: str = "results") -> s
     return "\n".join([places, f"compared with {Path(committed) / profile}: {len(frame)} numbers, {int((frame['difference'] == 0).sum())} equal, "
                               f"mean distance {frame['difference'].abs().mean():.3f} points, largest {frame['difference'].abs().max():.3f}", *lines])
 
-# %% ../../nbs/reporting/reports.ipynb #1a5f5c19
+# %% ../../nbs/reporting/reports.ipynb #d86b76e1
 def main(arguments=None) -> None:
     "The commands behind `make report` and the end of `make reproduce`."
     parser = argparse.ArgumentParser(description="Render the reports, or compare tables with the committed ones.")
@@ -153,6 +153,8 @@ def main(arguments=None) -> None:
     parser.add_argument("--results", default="results")
     chosen = parser.parse_args(arguments)
     try:
+        find_profile(chosen.profile)
+        read_records(Path(chosen.results) / chosen.profile / "records")  # a file that is no record is named before anything is written
         render(chosen.profile, chosen.results) if chosen.what == "render" else print(comparison_text(chosen.profile, chosen.results))
     except ValueError as error:
         sys.exit(f"icckd: {error}")

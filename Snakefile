@@ -48,6 +48,7 @@ rule run:
         notebook=lambda w: by_name[w.job].notebook,
         values=lambda w: str(plan.parameter_file(by_name[w.job])),
         executed=lambda w: f"{logs}/{w.job}.ipynb",
+    priority: lambda w: len(jobs) - list(by_name).index(w.job)  # in the order of the plan, where long jobs come first
     threads: lambda w: by_name[w.job].parameters["threads"]
     resources:
         gpu=lambda w: by_name[w.job].resources.get("gpu", 0),

@@ -60,7 +60,7 @@ class Profile:
     seeds: tuple[int, ...]
     threads: int = 1
 
-# %% ../../nbs/reporting/plan.ipynb #9d142cfe
+# %% ../../nbs/reporting/plan.ipynb #9befb7c2
 _QUICK_CLASSIFICATION = Block("classification", "digits100", "resnet20", "resnet8@0.5",
     ("none", "kd", "fitnet", "at", "sp", "vid", "rkd", "pkt", "crd", "dkd", "dist", "ickd_c", "ickd_c+kd", "mlld.weak_view"), "quick_classification", "quick_classification")
 _QUICK_SEGMENTATION = Block("segmentation", "digit_scenes", "pspnet_r18@0.5", "pspnet_r18@0.25",
@@ -69,7 +69,7 @@ _QUICK_DEEPLAB = replace(_QUICK_SEGMENTATION, student="deeplab_r18@0.25", method
 _SMOKE = {"train_limit": 64, "teacher_epochs": 1, "epochs": 1, "batch_size": 16}
 _SHORT_CLASSIFICATION = Block("classification", "cifar100", "resnet20", "resnet8", ("none", "kd", "ickd_c+kd", "mlld"), "short_classification", "short_classification")
 _SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation",
-    options={"evaluate_every": 4})
+    options={"evaluate_every": 4, "teacher_epochs": 20})
 
 # %% ../../nbs/reporting/plan.ipynb #8b8e4ea7
 _CIFAR_GPU = {"gpu": 1, "mem_mb": 16000, "runtime": 2880}
@@ -125,7 +125,7 @@ def _segmentation_blocks() -> list[Block]:
                                 pair_slug(dataset, teacher, student), {}, _LARGE_GPU))
     return blocks
 
-# %% ../../nbs/reporting/plan.ipynb #359bd0d3
+# %% ../../nbs/reporting/plan.ipynb #270e40f8
 def find_profile(name: str) -> Profile:
     "A profile by name. Raises ValueError with near matches."
     profiles = {
@@ -133,7 +133,7 @@ def find_profile(name: str) -> Profile:
             replace(_QUICK_CLASSIFICATION, methods=("none", "kd", "ickd_c+kd", "mlld"), options=_SMOKE),
             replace(_QUICK_SEGMENTATION, teacher="pspnet_r18@0.25", student="pspnet_r18@0.125", methods=("none", "cwd", "ickd_s"), options={**_SMOKE, "train_limit": 16, "batch_size": 4})), (0,)),
         "quick": lambda: Profile("quick", "the embedded data, minutes on two cores", (_QUICK_CLASSIFICATION, _QUICK_SEGMENTATION, _QUICK_DEEPLAB), (0, 1)),
-        "short": lambda: Profile("short", "real CIFAR-100 and CamVid, half an hour each on two cores", (_SHORT_CLASSIFICATION, _SHORT_SEGMENTATION), (0,)),
+        "short": lambda: Profile("short", "real CIFAR-100 and CamVid, about an hour on two cores", (_SHORT_CLASSIFICATION, _SHORT_SEGMENTATION), (0,)),
         "paper": lambda: Profile("paper", "the published recipes, for GPUs", (*_cifar_blocks(), *_imagenet_blocks(), *_segmentation_blocks()), (0, 1, 2), threads=8),
     }
     if name not in profiles:

@@ -162,14 +162,14 @@ def ranking_table(
     frame["unbeaten"] = _unbeaten(frame[["gain", "extra_time", "extra_memory"]].to_numpy(dtype=float))
     return frame
 
-# %% ../../nbs/reporting/figures.ipynb #ea8146df
+# %% ../../nbs/reporting/figures.ipynb #86d43678
 EQUAL_COST = 2.0  # percentage points of time or memory that are taken as noise
 
 
 def _unbeaten(points: np.ndarray) -> list[bool]:  # (methods, 3): gain, time, memory
     "Which rows neither another row nor no distillation beats: at least as good everywhere and better somewhere, with costs compared as far as they can be measured."
-    noise = (points <= EQUAL_COST) & [False, True, True]  # shown as no cost, so compared as none
-    signed = np.where(np.isnan(points), np.inf, np.where(noise, 0, points * [-1, 1, 1]))  # less is better; what is not known does not beat
+    costs = np.maximum(points * [-1, 1, 1], [-np.inf, 0, 0])  # less is better; less than no cost is noise
+    signed = np.where(np.isnan(points), np.inf, costs)  # what is not known does not beat
     slack = np.array([0, EQUAL_COST, EQUAL_COST])
     beaten = lambda p: any((q <= p + slack).all() and (q < p - slack).any() for q in signed)
     return [bool(point[0] < 0 and not beaten(point)) for point in signed]  # no gain: beaten by doing nothing

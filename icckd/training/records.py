@@ -6,7 +6,7 @@
 __all__ = ['RECORD_FIELDS', 'used_modules', 'record_key', 'record_name', 'read_record', 'read_records', 'write_record',
            'versions', 'git_state', 'last_and_best']
 
-# %% ../../nbs/training/records.ipynb #de3a04ca
+# %% ../../nbs/training/records.ipynb #dd3e1982
 import io
 import json
 import platform
@@ -21,7 +21,6 @@ import numpy as np
 from torch import nn
 
 from ..core.files import code_digest, digest_json, write_atomically, write_json
-from ..losses.criterion import Criterion, Sum, describe_criterion
 from .recipe import Recipe
 
 # %% ../../nbs/training/records.ipynb #bb2ffd95

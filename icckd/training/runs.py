@@ -157,7 +157,7 @@ def open_run(
     except (ValueError, OSError, RuntimeError) as error:
         raise RunError(str(error)) from None
 
-# %% ../../nbs/training/runs.ipynb #abf06b67
+# %% ../../nbs/training/runs.ipynb #042415e9
 def _open_run(kind: str, parameters: dict) -> Run:
     "`open_run` without the translation of errors."
     known = TEACHER_PARAMETERS if kind == "teacher" else PAIR_PARAMETERS
@@ -183,9 +183,9 @@ def _open_run(kind: str, parameters: dict) -> Run:
 
 def _check_machine(values: dict) -> None:
     "Checks what does not depend on the data: folders, device, threads, intervals."
-    for name, most in (("threads", 1024), ("evaluate_every", None), ("retrain_stale", 1)):
-        if name in values:
-            check_number(name, values[name], least=0 if most == 1 else 1, most=most, integer=True)
+    for name, least, most in (("threads", 1, 1024), ("evaluate_every", 1, None), ("retrain_stale", 0, 1)):
+        if name in values:  # a run on own data has the first only
+            check_number(name, values[name], least=least, most=most, integer=True)
     if not values["profile"].replace("_", "").replace("-", "").isalnum():
         raise RunError(f"profile: wanted a folder name of letters, digits, - and _, got {values['profile']!r}")
     for name in ("results", "work"):

@@ -59,7 +59,7 @@ report: setup
 	@$(check)$(BIN)/python -c 'from icckd.reporting.reports import main; main()' render --profile "$(PROFILE)" --results "$(RESULTS)"
 
 plan: setup
-	@$(check)$(BIN)/python -c 'from icckd.reporting.plan import main; main()' --profile "$(PROFILE)" --pairs "$(PAIRS)" --methods "$(METHODS)" --seeds "$(SEEDS)" --results "$(RESULTS)"
+	@$(check)$(BIN)/python -c 'from icckd.runs.plan import main; main()' --profile "$(PROFILE)" --pairs "$(PAIRS)" --methods "$(METHODS)" --seeds "$(SEEDS)" --results "$(RESULTS)"
 
 test: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_all.py

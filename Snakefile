@@ -1,6 +1,6 @@
 # The one graph of the benchmark: teacher -> one job per (pair, seed) -> reports, on one machine or on a cluster.
 # `make reproduce` calls it. A job's only output is a manifest; the run notebooks write and skip records by key, so when the graph is
-# read the manifests are made to say what is true (icckd.reporting.plan), and file times play no part.
+# read the manifests are made to say what is true (icckd.runs.plan), and file times play no part.
 import sys
 import time
 from pathlib import Path

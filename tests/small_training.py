@@ -13,7 +13,7 @@ from icckd.data.segmentation import InMemorySegmentation
 from icckd.losses.methods import Context, create_criterion
 from icckd.training.recipe import shortened
 from icckd.training.recipes import RECIPES
-from icckd.training.runs import create_network
+from icckd.runs.pair import create_network
 from icckd.training.trainer import fit
 
 CLASSES = {"classification": 10, "segmentation": 6}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from icckd.training.checkpoints import load_checkpoint, save_checkpoint
-from icckd.training.records import RECORD_FIELDS, read_record, write_record
+from icckd.runs.records import RECORD_FIELDS, read_record, write_record
 
 EMPTY = dict.fromkeys(RECORD_FIELDS)
 

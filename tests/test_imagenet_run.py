@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icckd.training.runs import RunError, distil_pair, open_run
+from icckd.runs.pair import RunError, distil_pair, open_run
 
 
 def write_imagenet(root):

@@ -16,7 +16,7 @@ SCRIPT = """
 import json
 from icckd.core.files import code_digest
 from icckd.losses.methods import Context, create_criterion
-from icckd.training.records import used_modules
+from icckd.runs.records import used_modules
 print(json.dumps({name: code_digest(*used_modules(create_criterion(name, Context()))) for name in ("none", "kd", "at", "ickd_c+kd")}))
 """
 
@@ -49,15 +49,15 @@ def changed_by(library, module, edit):
 
 
 def test_a_loss_changes_the_students_that_used_it_and_no_others(library):
-    assert changed_by(library, "losses/kd.py", lambda s: s.replace("temperature**2", "temperature**3") if "temperature**2" in s else s + "\nextra = 1\n") == {"kd", "ickd_c+kd"}
-    assert changed_by(library, "losses/at.py", lambda s: s + "\nextra = 1\n") == {"at"}
+    assert changed_by(library, "losses/classification/kd.py", lambda s: s.replace("temperature**2", "temperature**3") if "temperature**2" in s else s + "\nextra = 1\n") == {"kd", "ickd_c+kd"}
+    assert changed_by(library, "losses/classification/at.py", lambda s: s + "\nextra = 1\n") == {"at"}
 
 
 def test_the_trainer_changes_all(library):
     assert changed_by(library, "training/trainer.py", lambda s: s + "\nextra = 1\n") == {"none", "kd", "at", "ickd_c+kd"}
 
 
-@pytest.mark.parametrize("module", ["losses/kd.py", "training/trainer.py", "core/checks.py"])
+@pytest.mark.parametrize("module", ["losses/classification/kd.py", "training/trainer.py", "core/checks.py"])
 def test_prose_changes_nothing(library, module):
     def reword(source):
         first = source.index('"')

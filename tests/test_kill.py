@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT
 from small_training import train_plan
 
-from icckd.training.records import read_records
-from icckd.training.runs import distil_pair, open_run
+from icckd.runs.records import read_records
+from icckd.runs.pair import distil_pair, open_run
 
 SCRIPT = ROOT / "tests" / "small_training.py"
 
@@ -78,7 +78,7 @@ RUN = dict(profile="own", dataset="digits100", train_limit=96, teacher="resnet14
 def test_killed_run_of_a_pair_leaves_the_same_records(tmp_path):
     """As the run notebooks do it: teacher, students, records; killed while the teacher trains, and while the students do."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = ["-c", f"from icckd.training.runs import *; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))"]
+    command = ["-c", f"from icckd.runs.pair import *; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))"]
     folder = killed / "own" / "checkpoints"
     kill_when(start(*command), lambda: newest_step(folder) >= 3, 0.0)
     assert not (killed / "own" / "records").exists(), "a record is written last"

@@ -97,9 +97,9 @@ def test_nothing_large_or_private_is_tracked():
 def test_paper_profile_resolves_for_every_table(tmp_path):
     """Every job of the paper profile has resolved parameters, a recipe, methods that exist, and an estimate of its cost."""
     from icckd.losses.methods import find_method
-    from icckd.reporting.plan import make_jobs
+    from icckd.runs.plan import make_jobs
     from icckd.training.recipes import find_recipe
-    from icckd.training.runs import PAIR_PARAMETERS, TEACHER_PARAMETERS, check_parameters
+    from icckd.runs.pair import PAIR_PARAMETERS, TEACHER_PARAMETERS, check_parameters
 
     jobs = make_jobs("paper", results=str(tmp_path), work=str(tmp_path))
     assert {"cifar100", "imagenet", "cityscapes", "voc2012", "ade20k"} <= {job.parameters["dataset"] for job in jobs}

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from icckd.reporting.tables import recompute
-from icckd.training.records import RECORD_FIELDS, read_record, read_records, write_record
+from icckd.runs.records import RECORD_FIELDS, read_record, read_records, write_record
 
 TABLES = sorted((ROOT / "results").glob("*/tables/*.csv"))
 FIELDS = ("profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds device threads precision versions key code_digest "

@@ -159,7 +159,7 @@ def test_a_pair_works_alone_as_the_readme_shows(tmp_path):
 
 
 def test_commands_of_the_readme_name_what_exists():
-    from icckd.reporting.plan import chosen_blocks, find_profile
+    from icckd.runs.plan import chosen_blocks, find_profile
 
     shown = re.findall(r"^make (?:reproduce|plan) +(\w+)=(\"[^\"]+\"|\S+)", (ROOT / "README.md").read_text(), re.M)
     assert {name for name, _ in shown} == {"PROFILE", "PAIRS", "METHODS", "SEEDS"}
@@ -189,7 +189,7 @@ def test_a_mistyped_argument_of_make_ends_with_one_sentence(case, tmp_path):
 
 
 def test_make_knows_the_profiles():
-    from icckd.reporting.plan import find_profile
+    from icckd.runs.plan import find_profile
 
     names = re.search(r"one_of,PROFILE,([^)]+)\)", (ROOT / "Makefile").read_text())[1].split()
     with pytest.raises(ValueError, match="known: " + ", ".join(sorted(names)) + "$"):
@@ -215,7 +215,7 @@ def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
 
 
 def test_parameters_cell_of_own_pair_is_the_checked_list():
-    from icckd.training.own import OWN_PARAMETERS
+    from icckd.runs.custom import OWN_PARAMETERS
 
     cells = [c for c in json.loads((ROOT / "nbs/run/own_pair.ipynb").read_text())["cells"] if "parameters" in c["metadata"].get("tags", [])]
     given = {}

@@ -131,7 +131,7 @@ def _module_syntax(name: str, file: str, stamp: tuple) -> tuple[str, frozenset]:
 
 
 def code_digest(
-    *modules: str,  # names of the modules to start from, e.g. "icckd.losses.kd"
+    *modules: str,  # names of the modules to start from, e.g. "icckd.losses.classification.kd"
 ) -> str:
     "Digest of these modules and of all modules of the same package that they import, without docstrings and comments. Raises ValueError for a module without a file."
     waiting, digests = list(modules), {}

@@ -11,40 +11,40 @@ from dataclasses import dataclass
 
 # %% ../../nbs/losses/methods.ipynb #e1e4b785
 from ..core.checks import describe, near_matches
-from .ab import AB
-from .at import AT, SegmentationAT
-from .cc import CC
-from .cirkd import CIRKD
-from .crd import CRD
+from .classification.ab import AB
+from .classification.at import AT, SegmentationAT
+from .classification.cc import CC
+from .segmentation.cirkd import CIRKD
+from .classification.crd import CRD
 from .criterion import Criterion, Sum
-from .cross_entropy import CrossEntropy
-from .cwd import CWD, CWDFeatures
-from .dist import DIST
-from .dkd import DKD
-from .dsd import DSD
-from .fitnet import FitNet
-from .fsp import FSP
-from .ft import FT
-from .holistic import Holistic
-from .ickd import ICKDC
-from .ickd_s import ICKDS
-from .ifvd import IFVD
-from .kd import KD
-from .local import Local, LocalCosine
-from .mimic import Mimic
-from .mlld import MLLD
-from .nst import NST
-from .ofd import OFD
-from .overhaul_segmentation import OverhaulSegmentation
-from .pairwise import PairWise
-from .pixelwise import PixelWise
-from .pkt import PKT
-from .reviewkd import ReviewKD
-from .rkd import RKD
-from .segmentation_cross_entropy import SegmentationCrossEntropy
-from .skd import SKDD, SKDS
-from .sp import SP
-from .vid import VID
+from .classification.cross_entropy import CrossEntropy
+from .segmentation.cwd import CWD, CWDFeatures
+from .classification.dist import DIST
+from .classification.dkd import DKD
+from .segmentation.dsd import DSD
+from .classification.fitnet import FitNet
+from .classification.fsp import FSP
+from .classification.ft import FT
+from .segmentation.holistic import Holistic
+from .classification.ickd import ICKDC
+from .segmentation.ickd_s import ICKDS
+from .segmentation.ifvd import IFVD
+from .classification.kd import KD
+from .segmentation.local import Local, LocalCosine
+from .segmentation.mimic import Mimic
+from .classification.mlld import MLLD
+from .classification.nst import NST
+from .classification.ofd import OFD
+from .segmentation.overhaul import OverhaulSegmentation
+from .segmentation.pairwise import PairWise
+from .segmentation.pixelwise import PixelWise
+from .classification.pkt import PKT
+from .classification.reviewkd import ReviewKD
+from .classification.rkd import RKD
+from .segmentation.cross_entropy import SegmentationCrossEntropy
+from .segmentation.skd import SKDD, SKDS
+from .classification.sp import SP
+from .classification.vid import VID
 
 # %% ../../nbs/losses/methods.ipynb #1a40c9f3
 @dataclass(frozen=True)

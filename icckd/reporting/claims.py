@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from ..losses.methods import find_method
-from .plan import Block
+from ..runs.plan import Block
 from .published import published
 from .tables import Results, Shown, mean_sd, methods_shown, number, paired_differences, published_block
 

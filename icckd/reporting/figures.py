@@ -33,12 +33,12 @@ from PIL import Image
 from ..core.files import write_atomically
 from ..data.create import dataset_module, load_dataset
 from ..data.segmentation import colour_labels
-from ..losses.ickd import icc_matrix, ickd_c_loss
+from ..losses.classification.ickd import icc_matrix, ickd_c_loss
 from ..losses.methods import find_method
-from ..losses.mlld import correlation_matrices
+from ..losses.classification.mlld import correlation_matrices
 from ..losses.resize import resize
 from .claims import interval, verdict
-from .plan import Block
+from ..runs.plan import Block
 from .tables import Results, Shown, arrays, format_mean, mean_sd, methods_shown, number, paired_differences
 
 # %% ../../nbs/reporting/figures.ipynb #a249eec1

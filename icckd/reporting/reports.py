@@ -15,8 +15,8 @@ import pandas as pd
 
 from ..core.files import code_digest, digest_bytes, digest_file, digest_json, write_atomically, write_json
 from ..data.create import DATASETS
-from .plan import find_profile, make_jobs
-from ..training.records import read_records
+from ..runs.plan import find_profile, make_jobs
+from ..runs.records import read_records
 
 # %% ../../nbs/reporting/reports.ipynb #eec56899
 PAPERS = {  # notebook in nbs/papers -> what it regenerates

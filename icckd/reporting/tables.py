@@ -23,10 +23,10 @@ from ..core.files import write_atomically
 from ..losses.methods import find_method
 from ..models.counting import count_multiply_adds, count_parameters
 from ..models.create import create_model
-from .plan import Block, find_profile, job_states, make_jobs
+from ..runs.plan import Block, find_profile, job_states, make_jobs
 from .published import published
 from ..training.recipes import find_recipe
-from ..training.records import read_records
+from ..runs.records import read_records
 
 # %% ../../nbs/reporting/tables.ipynb #3d463aae
 class Results:

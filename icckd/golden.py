@@ -31,7 +31,9 @@ def replaying_modules() -> dict[str, ModuleType]:  # method of a case -> the mod
             module = import_module(f"icckd.{folder}.{module.name}")
             for method in getattr(module, "GOLDEN", ()):
                 if method in found:
-                    raise ValueError(f"GOLDEN: {method!r} is named by {found[method].__name__} and by {module.__name__}")
+                    raise ValueError(
+                        f"GOLDEN: {method!r} is named by {found[method].__name__} and by {module.__name__}"
+                    )
                 found[method] = module
     return found
 
@@ -50,4 +52,6 @@ def replay(
 
 def _expected(name: str) -> bool:
     "Whether an array is an expected value (not an input)."
-    return name.startswith(("loss", "grad", "part__", "aux__", "Z_")) or (name.startswith("memory_") and not name.endswith("_0"))
+    return name.startswith(("loss", "grad", "part__", "aux__", "Z_")) or (
+        name.startswith("memory_") and not name.endswith("_0")
+    )

@@ -1,4 +1,5 @@
 """Shared by all tests: the repository root, one thread, and a command runner."""
+
 import os
 import subprocess
 import sys
@@ -18,11 +19,21 @@ def root():
 
 def command(*words, cwd=ROOT, limit=300, **environment):
     """A finished process with its output as text; never raises for an exit code."""
-    return subprocess.run(list(map(str, words)), cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", **environment},
-                          capture_output=True, text=True, timeout=limit)
+    return subprocess.run(
+        list(map(str, words)),
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", **environment},
+        capture_output=True,
+        text=True,
+        timeout=limit,
+    )
 
 
 def papermill(notebook, output, cwd=ROOT, limit=300, **parameters):
     """Runs a notebook as the README shows; parameters as papermill's -p (numbers) and -r (text)."""
-    flags = [word for name, value in parameters.items() for word in ("-r" if isinstance(value, str) else "-p", name, value)]
-    return command(sys.executable, "-m", "papermill", notebook, output, "--no-progress-bar", *flags, cwd=cwd, limit=limit)
+    flags = [
+        word for name, value in parameters.items() for word in ("-r" if isinstance(value, str) else "-p", name, value)
+    ]
+    return command(
+        sys.executable, "-m", "papermill", notebook, output, "--no-progress-bar", *flags, cwd=cwd, limit=limit
+    )

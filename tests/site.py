@@ -3,6 +3,7 @@
 nbdev hides what its directives hide, nbconvert makes HTML; nothing is run again (nbdev's own `proc_nbs` would run every cell that imports something). Formulas are set by MathJax, which pages load from its CDN;
 `MATHJAX=path/to/tex-chtml.js` names a local copy. Without either they stand as TeX.
 """
+
 import json
 import os
 import re
@@ -18,8 +19,20 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "_docs"
 MATHJAX = os.environ.get("MATHJAX", "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-chtml.js")
 FOLDERS = {  # in reading order
-    "": "Start", "tutorials": "Tutorials", "papers": "Papers: tables and figures", "results": "Reports of other profiles", "run": "Runs", "losses": "Losses", "models": "Networks", "data": "Data",
-    "training": "Training", "evaluation": "Evaluation", "reporting": "Reporting", "golden": "Golden cases", "core": "Core", "benchmarks": "Time and memory",
+    "": "Start",
+    "tutorials": "Tutorials",
+    "papers": "Papers: tables and figures",
+    "results": "Reports of other profiles",
+    "run": "Runs",
+    "losses": "Losses",
+    "models": "Networks",
+    "data": "Data",
+    "training": "Training",
+    "evaluation": "Evaluation",
+    "reporting": "Reporting",
+    "golden": "Golden cases",
+    "core": "Core",
+    "benchmarks": "Time and memory",
 }
 STYLE = """
 :root { --ink: #1f2430; --soft: #5c6370; --line: #e3e5ea; --ground: #f6f7f9; --link: #0b5cad; }
@@ -50,15 +63,22 @@ def sources():
         name = path.relative_to(ROOT / "nbs")
         if not any(part[0] in "._" for part in name.parts):
             pages[str(name.with_suffix(".html"))] = path
-    for path in sorted((ROOT / "results").glob("*/reports/[!.]*.ipynb")):  # a paper's page is its report as executed for `quick`; other profiles have pages of their own
-        pages[f"papers/{path.stem}.html" if path.parts[-3] == "quick" else f"results/{path.parts[-3]}/{path.stem}.html"] = path
+    for path in sorted(
+        (ROOT / "results").glob("*/reports/[!.]*.ipynb")
+    ):  # a paper's page is its report as executed for `quick`; other profiles have pages of their own
+        pages[
+            f"papers/{path.stem}.html" if path.parts[-3] == "quick" else f"results/{path.parts[-3]}/{path.stem}.html"
+        ] = path
     return pages
 
 
 def titles_of(pages):
     """page -> (title, claim); reports of other profiles say which."""
     found = {page: heading(path) for page, path in pages.items()}
-    return {page: (f"{title} ({page.split('/')[1]})" if page.startswith("results/") else title, claim) for page, (title, claim) in found.items()}
+    return {
+        page: (f"{title} ({page.split('/')[1]})" if page.startswith("results/") else title, claim)
+        for page, (title, claim) in found.items()
+    }
 
 
 def heading(path):
@@ -88,21 +108,35 @@ def grouped(pages):
 
 def navigation(page, groups, titles):
     """The sidebar."""
-    parts = [f'<a class="name" href="{relative(page, "index.html")}">icckd</a>', f'<a href="{relative(page, "contents.html")}">All pages</a>']
+    parts = [
+        f'<a class="name" href="{relative(page, "index.html")}">icckd</a>',
+        f'<a href="{relative(page, "contents.html")}">All pages</a>',
+    ]
     for folder, inside in groups.items():
-        items = "".join(f'<li><a {"class=here " if p == page else ""}href="{relative(page, p)}">{escape(titles[p][0])}</a></li>' for p in inside)
+        items = "".join(
+            f'<li><a {"class=here " if p == page else ""}href="{relative(page, p)}">{escape(titles[p][0])}</a></li>'
+            for p in inside
+        )
         opened = " open" if page in inside or folder in ("", "tutorials") else ""
-        parts.append(f"<details{opened}><summary>{escape(FOLDERS.get(folder, folder))}</summary><ul>{items}</ul></details>")
+        parts.append(
+            f"<details{opened}><summary>{escape(FOLDERS.get(folder, folder))}</summary><ul>{items}</ul></details>"
+        )
     return "<nav>" + "\n".join(parts) + "</nav>"
 
 
 def wrapped(page, title, body, groups, titles, source=""):
     """A whole page."""
-    math = f'<script>MathJax = {{tex: {{inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]]}}}};</script><script defer src="{MATHJAX}"></script>' if has_math(body) else ""
+    math = (
+        f'<script>MathJax = {{tex: {{inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]]}}}};</script><script defer src="{MATHJAX}"></script>'
+        if has_math(body)
+        else ""
+    )
     note = "Formulas are set by MathJax; where it cannot be loaded they stand as TeX." if math else ""
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)} · icckd</title>'
-            f'<link rel="stylesheet" href="{relative(page, "style.css")}">{math}</head><body>{navigation(page, groups, titles)}<main>{body}'
-            f"<footer>{f'Source: <code>{escape(source)}</code>. ' if source else ''}{note}</footer></main></body></html>\n")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)} · icckd</title>'
+        f'<link rel="stylesheet" href="{relative(page, "style.css")}">{math}</head><body>{navigation(page, groups, titles)}<main>{body}'
+        f"<footer>{f'Source: <code>{escape(source)}</code>. ' if source else ''}{note}</footer></main></body></html>\n"
+    )
 
 
 def has_math(body):
@@ -123,7 +157,9 @@ def convert(job):
     body = re.sub(r'(href="(?!https?:)[^"#]+)\.ipynb([#"])', r"\1.html\2", body)
     target = DOCS / page
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(wrapped(page, titles[page][0], body, groups, titles, str(path.relative_to(ROOT))), encoding="utf-8")
+    target.write_text(
+        wrapped(page, titles[page][0], body, groups, titles, str(path.relative_to(ROOT))), encoding="utf-8"
+    )
 
 
 def processed(path):
@@ -134,14 +170,27 @@ def processed(path):
 
     class Pages(processors.FilterDefaults):
         def base_procs(self):
-            return [p for p in super().base_procs() if p.__name__ in ("populate_language", "strip_ansi", "hide_line", "filter_stream_", "clean_magics", "hide_")]
+            return [
+                p
+                for p in super().base_procs()
+                if p.__name__
+                in ("populate_language", "strip_ansi", "hide_line", "filter_stream_", "clean_magics", "hide_")
+            ]
 
     notebook = read_nb(path)
     Pages()(notebook)
     cells = nb2dict(notebook)["cells"]
     for cell in cells:
         cell["source"] = "\n".join(line for line in "".join(cell["source"]).split("\n") if not line.startswith("#|"))
-        for private in set(cell) - {"cell_type", "metadata", "source", "outputs", "execution_count", "id", "attachments"}:
+        for private in set(cell) - {
+            "cell_type",
+            "metadata",
+            "source",
+            "outputs",
+            "execution_count",
+            "id",
+            "attachments",
+        }:
             del cell[private]
     shown = [c for c in cells if c["source"].strip() and "injected-parameters" not in c["metadata"].get("tags", [])]
     return {"cells": shown, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
@@ -155,13 +204,18 @@ def build():
     shutil.rmtree(DOCS, ignore_errors=True)
     DOCS.mkdir()
     pages = sources()
-    (DOCS / "style.css").write_text(STYLE + HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight"), encoding="utf-8")
+    (DOCS / "style.css").write_text(
+        STYLE + HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight"), encoding="utf-8"
+    )
     titles, groups = titles_of(pages), grouped(pages)
     with get_context("spawn").Pool(2) as pool:
         pool.map(convert, [(page, path, groups, titles) for page, path in pages.items()], chunksize=4)
     body = "<h1>All pages</h1>" + "".join(
-        f"<h2>{escape(FOLDERS.get(folder, folder))}</h2><ul>" + "".join(f'<li><a href="{p}">{escape(titles[p][0])}</a>: {inline(titles[p][1])}</li>' for p in inside) + "</ul>"
-        for folder, inside in groups.items())
+        f"<h2>{escape(FOLDERS.get(folder, folder))}</h2><ul>"
+        + "".join(f'<li><a href="{p}">{escape(titles[p][0])}</a>: {inline(titles[p][1])}</li>' for p in inside)
+        + "</ul>"
+        for folder, inside in groups.items()
+    )
     (DOCS / "contents.html").write_text(wrapped("contents.html", "All pages", body, groups, titles), encoding="utf-8")
     print(f"{len(pages) + 1} pages in {DOCS.relative_to(ROOT)}; start at {DOCS.relative_to(ROOT)}/index.html")
 

@@ -1,4 +1,5 @@
 """What the training tests train: a few random images, and students of every method. Run as a program, it trains one of its plans: see `main`."""
+
 import copy
 import json
 import sys
@@ -11,9 +12,9 @@ from icckd.core.randomness import global_stream
 from icckd.data.dataset import InMemoryClassification
 from icckd.data.segmentation import InMemorySegmentation
 from icckd.losses.methods import Context, create_criterion
+from icckd.runs.pair import create_network
 from icckd.training.recipe import shortened
 from icckd.training.recipes import RECIPES
-from icckd.runs.pair import create_network
 from icckd.training.trainer import fit
 
 CLASSES = {"classification": 10, "segmentation": 6}
@@ -25,8 +26,17 @@ def photos(samples=8, size=32, evaluation=4):
     labels = torch.arange(samples) % 10
     images = torch.randint(0, 156, (samples, size, size, 3), generator=draw) + 10 * labels[:, None, None, None]
     images = images.to(torch.uint8)
-    return InMemoryClassification("photos", images, labels, images[:evaluation], labels[:evaluation], [str(c) for c in range(10)], (0.4,) * 3, (0.2,) * 3,
-                                  {"padding": 4, "flip": True})
+    return InMemoryClassification(
+        "photos",
+        images,
+        labels,
+        images[:evaluation],
+        labels[:evaluation],
+        [str(c) for c in range(10)],
+        (0.4,) * 3,
+        (0.2,) * 3,
+        {"padding": 4, "flip": True},
+    )
 
 
 def scenes(samples=4, size=64, evaluation=2):
@@ -36,8 +46,18 @@ def scenes(samples=4, size=64, evaluation=2):
     labels[:, : size // 5] = 255
     labels[0] = 255
     images = torch.randint(0, 106, (samples, size, size, 3), generator=draw) + 30 * labels.clamp(max=5)[..., None]
-    return InMemorySegmentation("scenes", images.to(torch.uint8), labels.to(torch.uint8), images[-evaluation:].to(torch.uint8), labels[-evaluation:].to(torch.uint8),
-                                [str(c) for c in range(6)], torch.zeros(6, 3), (0.4,) * 3, (0.2,) * 3, {"crop": size, "scale": (1.0, 1.0), "flip": True, "padding": 0})
+    return InMemorySegmentation(
+        "scenes",
+        images.to(torch.uint8),
+        labels.to(torch.uint8),
+        images[-evaluation:].to(torch.uint8),
+        labels[-evaluation:].to(torch.uint8),
+        [str(c) for c in range(6)],
+        torch.zeros(6, 3),
+        (0.4,) * 3,
+        (0.2,) * 3,
+        {"crop": size, "scale": (1.0, 1.0), "flip": True, "padding": 0},
+    )
 
 
 def network(name, task, seed=0):
@@ -59,20 +79,37 @@ def settled(name, data):
 
 def recipe_for(data, **changes):
     """The quick recipe of the data's task, two steps long."""
-    return shortened(RECIPES[f"quick_{data.task}"], **{"epochs": 1, "batch_size": data.train_size // 2, "learning_rate": 0.01, **changes})
+    return shortened(
+        RECIPES[f"quick_{data.task}"],
+        **{"epochs": 1, "batch_size": data.train_size // 2, "learning_rate": 0.01, **changes},
+    )
 
 
 def students_of(methods, data, teacher, student):
     """name -> (network, criterion), all from the same weights."""
     first = network(student, data.task)
-    context = Context(task=data.task, dataset=data.name, teacher=teacher, student=student, ignore_index=data.ignore_index, auxiliary="aux_logits" in first.layers)
+    context = Context(
+        task=data.task,
+        dataset=data.name,
+        teacher=teacher,
+        student=student,
+        ignore_index=data.ignore_index,
+        auxiliary="aux_logits" in first.layers,
+    )
     return {name: (copy.deepcopy(first), create_criterion(name, context)) for name in methods}
 
 
 def digests(students):
     """What must agree bit for bit: weights, what the criterion learnt, metrics and losses."""
-    return {name: {"weights": digest_tensors(s.network.state_dict()), "criterion": digest_tensors(s.criterion.state_dict()), "history": s.history, "failure": s.failure}
-            for name, s in students.items()}
+    return {
+        name: {
+            "weights": digest_tensors(s.network.state_dict()),
+            "criterion": digest_tensors(s.criterion.state_dict()),
+            "history": s.history,
+            "failure": s.failure,
+        }
+        for name, s in students.items()
+    }
 
 
 def plan(name):
@@ -93,7 +130,10 @@ def plan(name):
         students, recipe = students_of(methods, data, teacher, student), recipe_for(data, epochs=2, batch_size=8)
     elif name == "segmentation in parts":
         data, teacher, student = scenes(4), "pspnet_r18@0.25", "pspnet_r18@0.125"
-        students, recipe = students_of(["none", "cirkd", "skds"], data, teacher, student), recipe_for(data, epochs=2, batch_size=4)
+        students, recipe = (
+            students_of(["none", "cirkd", "skds"], data, teacher, student),
+            recipe_for(data, epochs=2, batch_size=4),
+        )
     else:
         raise ValueError(f"plan: unknown {name!r}")
     return data, settled(teacher, data), students, recipe
@@ -118,7 +158,9 @@ def main_of_many(result):
 
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
-    found = {name: train_plan(name, accelerator=accelerator) for name in ("classification in parts", "segmentation in parts")}
+    found = {
+        name: train_plan(name, accelerator=accelerator) for name in ("classification in parts", "segmentation in parts")
+    }
     Path(f"{result}-{accelerator.process_index}.json").write_text(json.dumps(found))
 
 

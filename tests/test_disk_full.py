@@ -1,12 +1,13 @@
 """A full disk leaves the old file intact and says which file could not be written."""
+
 import shutil
 import subprocess
 
 import pytest
 import torch
 
-from icckd.training.checkpoints import load_checkpoint, save_checkpoint
 from icckd.runs.records import RECORD_FIELDS, read_record, write_record
+from icckd.training.checkpoints import load_checkpoint, save_checkpoint
 
 EMPTY = dict.fromkeys(RECORD_FIELDS)
 
@@ -16,7 +17,9 @@ def small_disk(tmp_path):
     """A file system of 1 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True
+    )
     if done.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
     yield folder

@@ -1,4 +1,5 @@
 """Which change of code makes which record out of date."""
+
 import json
 import os
 import shutil
@@ -23,7 +24,13 @@ print(json.dumps({name: code_digest(*used_modules(create_criterion(name, Context
 
 def digests(folder):
     """Code digests of four methods, with the library taken from `folder`."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
@@ -49,19 +56,33 @@ def changed_by(library, module, edit):
 
 
 def test_a_loss_changes_the_students_that_used_it_and_no_others(library):
-    assert changed_by(library, "losses/classification/kd.py", lambda s: s.replace("temperature**2", "temperature**3") if "temperature**2" in s else s + "\nextra = 1\n") == {"kd", "ickd_c+kd"}
+    assert changed_by(
+        library,
+        "losses/classification/kd.py",
+        lambda s: s.replace("temperature**2", "temperature**3") if "temperature**2" in s else s + "\nextra = 1\n",
+    ) == {"kd", "ickd_c+kd"}
     assert changed_by(library, "losses/classification/at.py", lambda s: s + "\nextra = 1\n") == {"at"}
 
 
 def test_the_trainer_changes_all(library):
-    assert changed_by(library, "training/trainer.py", lambda s: s + "\nextra = 1\n") == {"none", "kd", "at", "ickd_c+kd"}
+    assert changed_by(library, "training/trainer.py", lambda s: s + "\nextra = 1\n") == {
+        "none",
+        "kd",
+        "at",
+        "ickd_c+kd",
+    }
 
 
 @pytest.mark.parametrize("module", ["losses/classification/kd.py", "training/trainer.py", "core/checks.py"])
 def test_prose_changes_nothing(library, module):
     def reword(source):
         first = source.index('"')
-        return "# a comment\n" + source[: first + 3].replace('"""', '"""Other words. ') + source[first + 3 :] + '\n\n# another comment\n"A string that stands alone."\n'
+        return (
+            "# a comment\n"
+            + source[: first + 3].replace('"""', '"""Other words. ')
+            + source[first + 3 :]
+            + '\n\n# another comment\n"A string that stands alone."\n'
+        )
 
     assert changed_by(library, module, reword) == set()
 
@@ -79,7 +100,10 @@ def test_the_table_of_recipes_is_no_part_of_the_code(library):
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_recipe_asks_for_nothing_that_its_data_do_not_know(recipe):
-    dataset = load_dataset({"classification": "digits100", "segmentation": "digit_scenes"}[recipe.task], train_limit=100 if recipe.task == "classification" else 4)
+    dataset = load_dataset(
+        {"classification": "digits100", "segmentation": "digit_scenes"}[recipe.task],
+        train_limit=100 if recipe.task == "classification" else 4,
+    )
     dataset = with_normalisation(dataset, recipe.augmentation.get("normalisation"))
     batch = next(iter(dataset.train_batches(2, 0, 0, augmentation=recipe.augmentation)))
     assert batch.images["weak"].isfinite().all()

@@ -1,4 +1,5 @@
 """`kill -9` at any moment, then the same command: final weights and metrics are bit for bit those of an uninterrupted run."""
+
 import json
 import os
 import random
@@ -10,8 +11,8 @@ import pytest
 from conftest import ROOT
 from small_training import train_plan
 
-from icckd.runs.records import read_records
 from icckd.runs.pair import distil_pair, open_run
+from icckd.runs.records import read_records
 
 SCRIPT = ROOT / "tests" / "small_training.py"
 
@@ -19,7 +20,14 @@ SCRIPT = ROOT / "tests" / "small_training.py"
 def start(*words):
     """A Python process whose output can be read afterwards."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def checkpoints(folder):
@@ -50,7 +58,9 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
     later = sorted(draw.sample(range(2, steps - 1), 2))
     delays = [draw.uniform(0, 0.2) for _ in range(3)]
     with capsys.disabled():
-        print(f"\n{name}: killed in the stage before distillation and after steps {later}, {', '.join(f'{1000 * d:.0f}' for d in delays)} ms later")
+        print(
+            f"\n{name}: killed in the stage before distillation and after steps {later}, {', '.join(f'{1000 * d:.0f}' for d in delays)} ms later"
+        )
 
     kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) == 0, delays[0])
     kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[0], delays[1])
@@ -58,7 +68,9 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
     whole = newest.read_bytes()
     newest.write_bytes(whole[:-100])  # as if the disk had lost the end of it
     made_again = lambda: newest_step(folder) > step or newest.exists() and newest.stat().st_size == len(whole)
-    said = kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[1] and made_again(), delays[2])
+    said = kill_when(
+        start(SCRIPT, name, folder, result), lambda: newest_step(folder) >= later[1] and made_again(), delays[2]
+    )
     assert f"checkpoint {newest.name} is damaged" in said and "using the one before" in said
 
     newest = checkpoints(folder)[-1][1]
@@ -72,17 +84,34 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
     assert json.loads(result.read_text()) == train_plan(name)
 
 
-RUN = dict(profile="own", dataset="digits100", train_limit=96, teacher="resnet14", student="resnet8", methods="none crd kd", batch_size=32, teacher_epochs=2, epochs=4)
+RUN = dict(
+    profile="own",
+    dataset="digits100",
+    train_limit=96,
+    teacher="resnet14",
+    student="resnet8",
+    methods="none crd kd",
+    batch_size=32,
+    teacher_epochs=2,
+    epochs=4,
+)
 
 
 def test_killed_run_of_a_pair_leaves_the_same_records(tmp_path):
     """As the run notebooks do it: teacher, students, records; killed while the teacher trains, and while the students do."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = ["-c", f"from icckd.runs.pair import *; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))"]
+    command = [
+        "-c",
+        f"from icckd.runs.pair import *; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))",
+    ]
     folder = killed / "own" / "checkpoints"
     kill_when(start(*command), lambda: newest_step(folder) >= 3, 0.0)
     assert not (killed / "own" / "records").exists(), "a record is written last"
-    kill_when(start(*command), lambda: any((killed / "own" / "records").glob("*teacher*.json")) and newest_step(folder) in (3, 6, 9), 0.05)
+    kill_when(
+        start(*command),
+        lambda: any((killed / "own" / "records").glob("*teacher*.json")) and newest_step(folder) in (3, 6, 9),
+        0.05,
+    )
     last = start(*command)
     said, _ = last.communicate(timeout=600)
     assert last.returncode == 0 and "teacher resnet14: recorded" in said, said

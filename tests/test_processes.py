@@ -1,4 +1,5 @@
 """Two processes give what one process gives that splits each batch in two; what criteria that compare samples do across processes."""
+
 import json
 import os
 import socket
@@ -18,8 +19,24 @@ def two(tmp_path_factory):
         port = one.getsockname()[1]
     result = tmp_path_factory.mktemp("processes") / "result"
     # `--cpu` would start a single process (accelerate leaves several to MPI); `--multi_gpu` starts as many as asked for, and the script says that they use the CPU.
-    words = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
-             "--dynamo_backend", "no", "--main_process_port", port, ROOT / "tests" / "small_training.py", result]
+    words = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        port,
+        ROOT / "tests" / "small_training.py",
+        result,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(list(map(str, words)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,4 +1,5 @@
 """The project's own promises: metadata in one place, notebooks in their form, modules importable from anywhere."""
+
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ import yaml
 from conftest import ROOT, command
 
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "reporting"]
+ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "runs", "reporting"]
 
 
 def settings():
@@ -46,23 +47,31 @@ def test_notebook_form(path):
     title = "".join(cells[0]["source"]).splitlines()[0]
     assert cells[0]["cell_type"] == "markdown" and title.startswith("# ")
     target = next((m[1] for c in code(path) if (m := re.search(r"^#\| default_exp (\S+)", c, re.M))), None)
-    folder = path.parent.name
+    folder = path.relative_to(ROOT / "nbs").parts[0]
     if target is None:
-        assert folder in ("run", "papers", "tutorials", "benchmarks") or path.name == "index.ipynb", "a library notebook exports a module"
+        assert folder in ("run", "papers", "tutorials", "benchmarks") or path.name == "index.ipynb", (
+            "a library notebook exports a module"
+        )
         return
     assert target.split(".")[-1] == path.stem, "file and module carry one name"
     squeezed = re.sub(r"[^a-z0-9]", "", title[2:].lower())
     assert squeezed == re.sub(r"[^a-z0-9]", "", path.stem.lower()), "title and module carry one name"
     exported = "\n".join(c for c in code(path) if re.match(r"#\| export", c))
     used = set(re.findall(r"^from icckd\.(\w+)", exported, re.M))
-    assert all(ORDER.index(u) <= ORDER.index(folder) for u in used if u in ORDER), "imports only from folders to the left"
+    assert all(ORDER.index(u) <= ORDER.index(folder) for u in used if u in ORDER), (
+        "imports only from folders to the left"
+    )
 
 
 @pytest.mark.parametrize("name", ["teacher", "classification_pair", "segmentation_pair"])
 def test_parameters_cell_is_the_checked_list(name):
-    from icckd.training import runs
+    from icckd.runs import pair as runs
 
-    cells = [c for c in json.loads((ROOT / f"nbs/run/{name}.ipynb").read_text())["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    cells = [
+        c
+        for c in json.loads((ROOT / f"nbs/run/{name}.ipynb").read_text())["cells"]
+        if "parameters" in c["metadata"].get("tags", [])
+    ]
     assert len(cells) == 1
     given = {}
     exec("".join(cells[0]["source"]), {}, given)
@@ -73,8 +82,14 @@ def test_parameters_cell_is_the_checked_list(name):
 
 
 def test_every_module_imports_from_an_empty_folder(tmp_path):
-    modules = sorted(".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in (ROOT / "icckd").rglob("*.py") if p.name != "_modidx.py")
-    script = "import importlib\nfor name in " + repr(modules) + ":\n    importlib.import_module(name)\nprint('all imported')"
+    modules = sorted(
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for p in (ROOT / "icckd").rglob("*.py")
+        if p.name != "_modidx.py"
+    )
+    script = (
+        "import importlib\nfor name in " + repr(modules) + ":\n    importlib.import_module(name)\nprint('all imported')"
+    )
     done = command(sys.executable, "-c", script, cwd=tmp_path)
     assert "all imported" in done.stdout, done.stderr[-2000:]
 
@@ -88,7 +103,9 @@ def test_contracts_by_name():
 
 
 def test_nothing_large_or_private_is_tracked():
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     sizes = {n: (ROOT / n).stat().st_size for n in names if n and (ROOT / n).is_file()}
     assert not {n: s for n, s in sizes.items() if s > 300_000}
     assert not [n for n in sizes if n.startswith(("results/local", "data/", ".venv"))]
@@ -97,9 +114,9 @@ def test_nothing_large_or_private_is_tracked():
 def test_paper_profile_resolves_for_every_table(tmp_path):
     """Every job of the paper profile has resolved parameters, a recipe, methods that exist, and an estimate of its cost."""
     from icckd.losses.methods import find_method
+    from icckd.runs.pair import PAIR_PARAMETERS, TEACHER_PARAMETERS, check_parameters
     from icckd.runs.plan import make_jobs
     from icckd.training.recipes import find_recipe
-    from icckd.runs.pair import PAIR_PARAMETERS, TEACHER_PARAMETERS, check_parameters
 
     jobs = make_jobs("paper", results=str(tmp_path), work=str(tmp_path))
     assert {"cifar100", "imagenet", "cityscapes", "voc2012", "ade20k"} <= {job.parameters["dataset"] for job in jobs}

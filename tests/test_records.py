@@ -1,4 +1,5 @@
 """Committed results: every table number can be computed again from the records that its row names."""
+
 import math
 from concurrent.futures import ProcessPoolExecutor
 
@@ -10,8 +11,10 @@ from icckd.reporting.tables import recompute
 from icckd.runs.records import RECORD_FIELDS, read_record, read_records, write_record
 
 TABLES = sorted((ROOT / "results").glob("*/tables/*.csv"))
-FIELDS = ("profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds device threads precision versions key code_digest "
-          "data_digest teacher_weights_digest").split()
+FIELDS = (
+    "profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds device threads precision versions key code_digest "
+    "data_digest teacher_weights_digest"
+).split()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda p: f"{p.parts[-3]}/{p.stem}")
@@ -23,14 +26,18 @@ def test_table_numbers_come_from_their_records(path):
     for _, row in rows.iterrows():
         mean, sd, n = recompute(row, path.parent.parent / "records")
         assert math.isclose(mean, row["measured_mean"], rel_tol=1e-12) and n == row["n"]
-        assert (math.isnan(sd) and pd.isna(row["measured_sd"])) or math.isclose(sd, row["measured_sd"], rel_tol=1e-9, abs_tol=1e-12)
+        assert (math.isnan(sd) and pd.isna(row["measured_sd"])) or math.isclose(
+            sd, row["measured_sd"], rel_tol=1e-9, abs_tol=1e-12
+        )
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "results").glob("*/records")), ids=lambda p: p.parent.name)
 def test_records_are_whole(folder):
     for name, record in read_records(folder).items():
         assert not [f for f in FIELDS if f not in record], name
-        assert record["status"] in ("ok", "failed") and (record["status"] == "failed" or {"epoch"} <= set(record["best"])), name
+        assert record["status"] in ("ok", "failed") and (
+            record["status"] == "failed" or {"epoch"} <= set(record["best"])
+        ), name
         arrays = folder / f"{name.removesuffix('.json')}.npz"
         assert not arrays.exists() or arrays.stat().st_size <= 100_000, name
 

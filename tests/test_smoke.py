@@ -1,4 +1,5 @@
 """The product in its smallest form, by its own commands: `make reproduce` (PROFILE=smoke) and each run notebook alone through papermill."""
+
 import json
 import re
 import shutil
@@ -44,9 +45,38 @@ def smoke(tmp_path_factory):
 def test_reproduction_makes_records_tables_figures_and_reports(smoke):
     records = {p.stem: json.loads(p.read_text()) for p in (smoke / "records").glob("*.json")}
     assert len(records) == 9 and {r["status"] for r in records.values()} == {"ok"}
-    assert {r["method"] for r in records.values() if r["dataset"] == "digits100"} == {"teacher", "none", "kd", "ickd_c+kd", "mlld"}
-    wanted = {"profile", "paper_pair", "dataset", "teacher", "student", "method", "seed", "epochs", "variant", "recipe", "split", "last", "best", "status", "seconds", "device",
-              "threads", "precision", "versions", "key", "code_digest", "data_digest", "teacher_weights_digest"}
+    assert {r["method"] for r in records.values() if r["dataset"] == "digits100"} == {
+        "teacher",
+        "none",
+        "kd",
+        "ickd_c+kd",
+        "mlld",
+    }
+    wanted = {
+        "profile",
+        "paper_pair",
+        "dataset",
+        "teacher",
+        "student",
+        "method",
+        "seed",
+        "epochs",
+        "variant",
+        "recipe",
+        "split",
+        "last",
+        "best",
+        "status",
+        "seconds",
+        "device",
+        "threads",
+        "precision",
+        "versions",
+        "key",
+        "code_digest",
+        "data_digest",
+        "teacher_weights_digest",
+    }
     for name, record in records.items():
         assert wanted <= set(record), name
         assert record["best"]["epoch"] == 1 and all(0 <= v <= 100 for v in record["last"].values())
@@ -70,7 +100,9 @@ def test_every_table_number_comes_from_the_records_it_names(smoke):
             continue
         for _, row in frame[frame["n"] > 0].iterrows():
             mean, sd, n = recompute(row, smoke / "records")
-            assert n == row["n"] and mean == pytest.approx(row["measured_mean"], abs=1e-9), f"{path.name}: {row['method']}"
+            assert n == row["n"] and mean == pytest.approx(row["measured_mean"], abs=1e-9), (
+                f"{path.name}: {row['method']}"
+            )
             assert (np.isnan(sd) and np.isnan(row["measured_sd"])) or sd == pytest.approx(row["measured_sd"], abs=1e-9)
             numbers += 1
     assert numbers >= 9
@@ -91,21 +123,54 @@ def test_only_a_deleted_record_is_trained_again(smoke):
     after = stamps(smoke / "records")
     assert {n for n in after if after[n] != before[n]} == {gone.name} and set(after) == set(before)
     again = json.loads(gone.read_text())
-    assert (again["key"], again["last"], again["weights_digest"]) == (known["key"], known["last"], known["weights_digest"])
+    assert (again["key"], again["last"], again["weights_digest"]) == (
+        known["key"],
+        known["last"],
+        known["weights_digest"],
+    )
 
 
 # Bad parameters: (notebook, parameters, the sentence that it ends with)
 BAD = {
     "unknown name": ("teacher", {"techer": "resnet8"}, r"parameter 'techer': did you mean teacher"),
-    "missing data": ("teacher", {"dataset": "cifar100", "data_root": "nowhere"}, r"cifar100: nowhere/cifar-100-python/train is missing; unpack"),
+    "missing data": (
+        "teacher",
+        {"dataset": "cifar100", "data_root": "nowhere"},
+        r"cifar100: nowhere/cifar-100-python/train is missing; unpack",
+    ),
     "wrong type": ("classification_pair", {"epochs": "many"}, r"epochs: wanted an integer, got 'many' \(str\)"),
-    "unknown method": ("classification_pair", {"methods": "none ikcd_c"}, r"method 'ikcd_c' for classification: did you mean ickd_c"),
-    "unknown network": ("classification_pair", {"student": "resnet9"}, r"network: unknown 'resnet9'; did you mean resnet8"),
-    "unknown data set": ("segmentation_pair", {"dataset": "digit_scene"}, r"dataset: unknown 'digit_scene'; did you mean digit_scenes"),
+    "unknown method": (
+        "classification_pair",
+        {"methods": "none ikcd_c"},
+        r"method 'ikcd_c' for classification: did you mean ickd_c",
+    ),
+    "unknown network": (
+        "classification_pair",
+        {"student": "resnet9"},
+        r"network: unknown 'resnet9'; did you mean resnet8",
+    ),
+    "unknown data set": (
+        "segmentation_pair",
+        {"dataset": "digit_scene"},
+        r"dataset: unknown 'digit_scene'; did you mean digit_scenes",
+    ),
     "method of the other task": ("segmentation_pair", {"methods": "crd"}, r"method 'crd' for segmentation: "),
-    "own: no data": ("own_pair", {"data": "nowhere"}, r"data: wanted a folder with train/CLASS/\* and val/CLASS/\*, got 'nowhere'"),
-    "own: unknown layer": ("own_pair", {"data": "{tree}", "teacher": "resnet8", "student": "resnet8", "student_layers": "last=layer9", "image_size": 16},
-                           r"student_layers: last=layer9: layer 'layer9': no such layer in ResNet"),
+    "own: no data": (
+        "own_pair",
+        {"data": "nowhere"},
+        r"data: wanted a folder with train/CLASS/\* and val/CLASS/\*, got 'nowhere'",
+    ),
+    "own: unknown layer": (
+        "own_pair",
+        {
+            "data": "{tree}",
+            "teacher": "resnet8",
+            "student": "resnet8",
+            "student_layers": "last=layer9",
+            "image_size": 16,
+        },
+        r"student_layers: last=layer9: layer 'layer9': no such layer in ResNet",
+    ),
 }
 
 
@@ -131,7 +196,9 @@ def refused(tmp_path_factory):
         notebook, parameters, _ = BAD[case]
         folder = tmp_path_factory.mktemp("refused")
         given = {k: v.format(tree=tree) if isinstance(v, str) else v for k, v in parameters.items()}
-        return papermill(ROOT / f"nbs/run/{notebook}.ipynb", folder / "out.ipynb", results=str(folder), work=str(folder), **given), folder
+        return papermill(
+            ROOT / f"nbs/run/{notebook}.ipynb", folder / "out.ipynb", results=str(folder), work=str(folder), **given
+        ), folder
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(BAD, pool.map(run, BAD)))
@@ -144,18 +211,33 @@ def test_a_bad_parameter_ends_with_one_sentence_and_no_record(refused, case):
     sentences = [line for line in done.stderr.splitlines() if "RunError" in line]
     assert sentences and re.search(BAD[case][2], sentences[-1]), done.stderr[-2000:]
     assert not list(folder.rglob("*.json")) and not list(folder.rglob("*.safetensors"))
-    shown = [o for c in json.loads((folder / "out.ipynb").read_text())["cells"] for o in c.get("outputs", []) if o["output_type"] == "error"]
-    assert len(shown) == 1 and len(shown[0]["traceback"]) == 1 and "\n" not in shown[0]["traceback"][0], "one sentence, without a traceback"
+    shown = [
+        o
+        for c in json.loads((folder / "out.ipynb").read_text())["cells"]
+        for o in c.get("outputs", [])
+        if o["output_type"] == "error"
+    ]
+    assert len(shown) == 1 and len(shown[0]["traceback"]) == 1 and "\n" not in shown[0]["traceback"][0], (
+        "one sentence, without a traceback"
+    )
 
 
 def test_a_pair_works_alone_as_the_readme_shows(tmp_path):
-    line = next(x for x in (ROOT / "README.md").read_text().splitlines() if x.strip().startswith("papermill nbs/run/classification_pair.ipynb"))
+    line = next(
+        x
+        for x in (ROOT / "README.md").read_text().splitlines()
+        if x.strip().startswith("papermill nbs/run/classification_pair.ipynb")
+    )
     shown = {name: quoted or plain for name, quoted, plain in re.findall(r'-[pr] (\w+) (?:"([^"]*)"|(\S+))', line)}
     given = {name: int(value) if value.isdigit() else value for name, value in shown.items()} | TINY
-    done = papermill("nbs/run/classification_pair.ipynb", tmp_path / "out.ipynb", results=str(tmp_path), work=str(tmp_path), **given)
+    done = papermill(
+        "nbs/run/classification_pair.ipynb", tmp_path / "out.ipynb", results=str(tmp_path), work=str(tmp_path), **given
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     records = [json.loads(p.read_text()) for p in (tmp_path / "own/records").glob("*.json")]
-    assert {r["method"] for r in records} == {"teacher", *shown["methods"].split()} and all(r["status"] == "ok" for r in records)
+    assert {r["method"] for r in records} == {"teacher", *shown["methods"].split()} and all(
+        r["status"] == "ok" for r in records
+    )
 
 
 def test_commands_of_the_readme_name_what_exists():
@@ -165,7 +247,11 @@ def test_commands_of_the_readme_name_what_exists():
     assert {name for name, _ in shown} == {"PROFILE", "PAIRS", "METHODS", "SEEDS"}
     for name, value in shown:
         value = value.strip('"')
-        assert find_profile(value) if name == "PROFILE" else name == "SEEDS" or chosen_blocks(find_profile("quick"), **{name.lower(): value})
+        assert (
+            find_profile(value)
+            if name == "PROFILE"
+            else name == "SEEDS" or chosen_blocks(find_profile("quick"), **{name.lower(): value})
+        )
 
 
 # Mistyped arguments of make: (words, the sentence)
@@ -175,7 +261,10 @@ MISTYPED = {
     "executor": ("reproduce PROFILE=smoke EXECUTOR=slrum", "EXECUTOR: wanted one of local slurm, got 'slrum'"),
     "name": ("plan SEED=3", "SEED: no such variable; wanted PROFILE, PAIRS, METHODS, SEEDS"),
     "seed": ("plan SEEDS=-1", "SEEDS: wanted integers from 0, got '-1'"),
-    "nothing to run": ("reproduce PROFILE=smoke PAIRS=digits100-resnet20-resnet8@0.5 METHODS=cwd", "nothing to run: none of METHODS 'cwd' is for the task of PAIRS"),
+    "nothing to run": (
+        "reproduce PROFILE=smoke PAIRS=digits100-resnet20-resnet8@0.5 METHODS=cwd",
+        "nothing to run: none of METHODS 'cwd' is for the task of PAIRS",
+    ),
 }
 
 
@@ -185,7 +274,11 @@ def test_a_mistyped_argument_of_make_ends_with_one_sentence(case, tmp_path):
     done = command("make", *words.split(), f"RESULTS={tmp_path}", MAKEFLAGS="")
     text = done.stdout + done.stderr
     assert done.returncode != 0 and sentence in text and "Traceback" not in text
-    assert not list(tmp_path.iterdir()) and not (ROOT / "results/quik").exists() and not (ROOT / "results/local/quik").exists()
+    assert (
+        not list(tmp_path.iterdir())
+        and not (ROOT / "results/quik").exists()
+        and not (ROOT / "results/local/quik").exists()
+    )
 
 
 def test_make_knows_the_profiles():
@@ -199,9 +292,21 @@ def test_make_knows_the_profiles():
 def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
     tree = write_tree(tmp_path / "squares")
     (tmp_path / "my_networks.py").write_text(
-        "from torch import nn\n\ndef small(num_classes):\n    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))\n")
-    given = {"data": str(tree), "image_size": 16, "teacher": "resnet8", "student": "my_networks:small", "student_layers": "last=1 pooled=4:input", "methods": "none kd ickd_c",
-             "epochs": 1, "teacher_epochs": 1, "batch_size": 8, "results": str(tmp_path), "work": str(tmp_path)}
+        "from torch import nn\n\ndef small(num_classes):\n    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))\n"
+    )
+    given = {
+        "data": str(tree),
+        "image_size": 16,
+        "teacher": "resnet8",
+        "student": "my_networks:small",
+        "student_layers": "last=1 pooled=4:input",
+        "methods": "none kd ickd_c",
+        "epochs": 1,
+        "teacher_epochs": 1,
+        "batch_size": 8,
+        "results": str(tmp_path),
+        "work": str(tmp_path),
+    }
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     run = lambda out: papermill("nbs/run/own_pair.ipynb", tmp_path / out, **given)
     first = run("first.ipynb")
@@ -210,14 +315,22 @@ def test_own_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
     assert len(records) == 4 and all(json.loads(content)["status"] == "ok" for _, content in records.values())
     second = run("second.ipynb")
     assert second.returncode == 0 and stamps(tmp_path / "own/records") == records
-    text = "".join("".join(o.get("text", "")) for c in json.loads((tmp_path / "second.ipynb").read_text())["cells"] for o in c.get("outputs", []))
+    text = "".join(
+        "".join(o.get("text", ""))
+        for c in json.loads((tmp_path / "second.ipynb").read_text())["cells"]
+        for o in c.get("outputs", [])
+    )
     assert "to train: nothing" in text
 
 
 def test_parameters_cell_of_own_pair_is_the_checked_list():
     from icckd.runs.custom import OWN_PARAMETERS
 
-    cells = [c for c in json.loads((ROOT / "nbs/run/own_pair.ipynb").read_text())["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    cells = [
+        c
+        for c in json.loads((ROOT / "nbs/run/own_pair.ipynb").read_text())["cells"]
+        if "parameters" in c["metadata"].get("tags", [])
+    ]
     given = {}
     exec("".join(cells[0]["source"]), {}, given)
     assert len(cells) == 1 and given == OWN_PARAMETERS

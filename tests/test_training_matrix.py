@@ -1,4 +1,5 @@
 """Every criterion trains on every kind of pair: finite, the student moves, the teacher does not, and companions change nothing."""
+
 import copy
 
 import pytest
@@ -9,12 +10,29 @@ from icckd.losses.methods import METHODS
 from icckd.training.trainer import fit
 
 # The twelve pairs of the two papers' CIFAR-100 tables, and whether FSP applies (it needs equal channels; the tables print N/A where it does not).
-PAIRS = {"resnet56 resnet20": True, "resnet110 resnet20": True, "resnet110 resnet32": True, "resnet32x4 resnet8x4": True, "wrn_40_2 wrn_16_2": True,
-         "wrn_40_2 wrn_40_1": False, "vgg13 vgg8": True, "vgg13 mobilenetv2": False, "resnet50 mobilenetv2": False, "resnet32x4 shufflenetv1": False,
-         "resnet32x4 shufflenetv2": False, "wrn_40_2 shufflenetv1": False}
+PAIRS = {
+    "resnet56 resnet20": True,
+    "resnet110 resnet20": True,
+    "resnet110 resnet32": True,
+    "resnet32x4 resnet8x4": True,
+    "wrn_40_2 wrn_16_2": True,
+    "wrn_40_2 wrn_40_1": False,
+    "vgg13 vgg8": True,
+    "vgg13 mobilenetv2": False,
+    "resnet50 mobilenetv2": False,
+    "resnet32x4 shufflenetv1": False,
+    "resnet32x4 shufflenetv2": False,
+    "wrn_40_2 shufflenetv1": False,
+}
 # Every kind of segmentation student, on narrow teachers; the first pair is deep.
-SCENE_PAIRS = ["pspnet_r101@0.25 pspnet_r18@0.25", "pspnet_r18@0.25 pspnet_mbv2@0.5", "pspnet_r18@0.25 deeplab_r18_half", "pspnet_r18@0.25 deeplab_r18@0.25",
-               "pspnet_r18@0.25 deeplab_mbv2@0.5", "deeplabv3plus_r18@0.25 deeplabv3plus_mbv2@0.5"]
+SCENE_PAIRS = [
+    "pspnet_r101@0.25 pspnet_r18@0.25",
+    "pspnet_r18@0.25 pspnet_mbv2@0.5",
+    "pspnet_r18@0.25 deeplab_r18_half",
+    "pspnet_r18@0.25 deeplab_r18@0.25",
+    "pspnet_r18@0.25 deeplab_mbv2@0.5",
+    "deeplabv3plus_r18@0.25 deeplabv3plus_mbv2@0.5",
+]
 NEEDS_LARGE_MAPS = ("ickd_s.grid16", "ickd_s.grid32")
 LOGITS_ALONE = ("kd", "dkd", "dist", "mlld")  # the kind of pair means nothing to them
 SUMS_WITH_CRITIC = ("skds", "skdd", "ifvd")  # their parts are methods of the table, too
@@ -23,7 +41,10 @@ WHOLE = ("resnet56 resnet20", "resnet32x4 shufflenetv1", SCENE_PAIRS[0])  # pair
 
 def of_table(data, pair, rest=False):
     """The methods for a pair: all of them or, for most pairs, those to which the pair makes a difference; with `rest` the others."""
-    table, wanted = list(METHODS[data.task]), lambda name: name.partition(".")[1] == "" and name not in LOGITS_ALONE + SUMS_WITH_CRITIC
+    table, wanted = (
+        list(METHODS[data.task]),
+        lambda name: name.partition(".")[1] == "" and name not in LOGITS_ALONE + SUMS_WITH_CRITIC,
+    )
     return [name for name in table if (pair in WHOLE or wanted(name)) != rest]
 
 
@@ -51,9 +72,13 @@ def train(data, pair, methods):
     """A step of all methods on one pair, watched. Returns what failed, by method."""
     teacher_name, student_name = pair.split()
     teacher, students = settled(teacher_name, data), students_of(methods, data, teacher_name, student_name)
-    start, before = ({name: x.clone() for name, x in net.state_dict().items()} for net in (next(iter(students.values()))[0], teacher))
+    start, before = (
+        {name: x.clone() for name, x in net.state_dict().items()} for net in (next(iter(students.values()))[0], teacher)
+    )
     watch = Watch(students)
-    trained = fit(data, students, recipe_for(data, batch_size=data.train_size), teacher=teacher, report=None, progress=False)
+    trained = fit(
+        data, students, recipe_for(data, batch_size=data.train_size), teacher=teacher, report=None, progress=False
+    )
     assert all(torch.equal(x, before[name]) for name, x in teacher.state_dict().items()) and not teacher.training
     assert all(p.grad is None for p in teacher.parameters())
     assert watch.leaves and all(leaf.grad is None for leaf in watch.leaves), "a gradient reached the teacher's outputs"
@@ -62,7 +87,9 @@ def train(data, pair, methods):
             terms, weights = student.history[-1]["terms"], student.network.state_dict()
             assert terms and all(abs(value) < float("inf") for value in terms.values()), (name, terms)
             assert all(torch.isfinite(x).all() for x in weights.values()), name
-            assert any(not torch.equal(x, start[n]) for n, x in student.network.named_parameters()), f"{name}: the student did not change"
+            assert any(not torch.equal(x, start[n]) for n, x in student.network.named_parameters()), (
+                f"{name}: the student did not change"
+            )
     return {name: student.failure["error"] for name, student in trained.items() if student.failure}
 
 
@@ -86,7 +113,9 @@ def test_segmentation(pair):
 @pytest.mark.parametrize("pair", [pair for pair in [*PAIRS, "resnet50 vgg8", *SCENE_PAIRS] if pair not in WHOLE])
 def test_rest_of_the_table(pair):
     data = scenes(2, evaluation=1) if pair in SCENE_PAIRS else photos(4, evaluation=2)
-    methods = [name for name in METHODS[data.task] if pair == "resnet50 vgg8" or name in of_table(data, pair, rest=True)]
+    methods = [
+        name for name in METHODS[data.task] if pair == "resnet50 vgg8" or name in of_table(data, pair, rest=True)
+    ]
     assert set(train(data, pair, methods)) <= {"fsp", *NEEDS_LARGE_MAPS}
 
 
@@ -97,12 +126,29 @@ def test_fine_grids():
 @pytest.mark.parametrize("task", METHODS)
 def test_companions_change_nothing(task):
     """Alone and together, bit for bit: weights, adapters, memories, losses and scores."""
-    data, (teacher_name, student_name) = (photos(), ("resnet14", "resnet8")) if task == "classification" else (scenes(), ("pspnet_r18@0.25", "pspnet_r18@0.125"))
+    data, (teacher_name, student_name) = (
+        (photos(), ("resnet14", "resnet8"))
+        if task == "classification"
+        else (scenes(), ("pspnet_r18@0.25", "pspnet_r18@0.125"))
+    )
     methods, teacher = [m for m in METHODS[task] if m not in NEEDS_LARGE_MAPS], settled(teacher_name, data)
+
     def distil(*names):
-        return digests(fit(data, students_of(names, data, teacher_name, student_name), recipe_for(data), teacher=teacher, report=None, progress=False))
+        return digests(
+            fit(
+                data,
+                students_of(names, data, teacher_name, student_name),
+                recipe_for(data),
+                teacher=teacher,
+                report=None,
+                progress=False,
+            )
+        )
+
     together = distil(*methods)
     assert all(x["failure"] is None for x in together.values())
     differing = [name for name in methods if distil(name)[name] != together[name]]
     assert not differing
-    assert len({x["weights"] for x in together.values()}) >= len(methods) - 2, "methods differ (AB and FSP only where their first stage moved the student)"
+    assert len({x["weights"] for x in together.values()}) >= len(methods) - 2, (
+        "methods differ (AB and FSP only where their first stage moved the student)"
+    )

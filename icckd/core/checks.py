@@ -64,7 +64,9 @@ def check_finite(
     x: torch.Tensor,  # any shape
 ) -> None:
     "Raises ValueError if `x` holds NaN or infinity (only where values are checked)."
-    if not values_are_checked(x) or bool(torch.isfinite(x.detach().sum())):  # one pass; a sum may overflow, so look closer before complaining
+    if not values_are_checked(x) or bool(
+        torch.isfinite(x.detach().sum())
+    ):  # one pass; a sum may overflow, so look closer before complaining
         return
     count = int((~torch.isfinite(x)).sum())
     if count:
@@ -166,10 +168,24 @@ def check_number(
     integer: bool = False,
 ) -> None:
     "Raises ValueError unless `value` is a finite number (not a bool) within the given range."
-    good = isinstance(value, Integral if integer else Real) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
-    good = good and (least is None or value >= least) and (above is None or value > above) and (most is None or value <= most)
+    good = (
+        isinstance(value, Integral if integer else Real)
+        and not isinstance(value, bool)
+        and value == value
+        and abs(value) != float("inf")
+    )
+    good = (
+        good
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+    )
     if not good:
-        bounds = [f">= {least}" if least is not None else "", f"> {above}" if above is not None else "", f"<= {most}" if most is not None else ""]
+        bounds = [
+            f">= {least}" if least is not None else "",
+            f"> {above}" if above is not None else "",
+            f"<= {most}" if most is not None else "",
+        ]
         wanted = " ".join(["an integer" if integer else "a finite number", *[b for b in bounds if b]])
         raise ValueError(f"{name}: wanted {wanted}, got {describe(value)}")
 
@@ -183,10 +199,12 @@ def without_autocast(
     loss: Callable,  # of tensors
 ) -> Callable:  # the same, outside any autocast
     "Inside autocast matrix products run in half precision whatever their inputs; a loss never should."
+
     @wraps(loss)
     def outside(*arguments, **options):
         with ExitStack() as stack:
             for device in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
                 stack.enter_context(torch.autocast(device, enabled=False))
             return loss(*arguments, **options)
+
     return outside

@@ -37,7 +37,9 @@ def write_atomically(
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise OSError(error.errno, f"could not write {path} ({error.strerror}); what was there before is unchanged") from error
+        raise OSError(
+            error.errno, f"could not write {path} ({error.strerror}); what was there before is unchanged"
+        ) from error
     return path
 
 
@@ -90,8 +92,9 @@ def _syntax(
         if isinstance(body, list):
             kept = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
             node.body = kept or ([ast.Pass()] if body else [])
-    ignored = lambda n: (isinstance(n, ast.FunctionDef) and n.name == "replay") or (
-        isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
+    ignored = lambda n: (
+        (isinstance(n, ast.FunctionDef) and n.name == "replay")
+        or (isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__")
     )
     tree.body = [n for n in tree.body if not ignored(n)]
     return ast.dump(tree)

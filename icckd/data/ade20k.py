@@ -45,7 +45,16 @@ class Ade20k(SegmentationFiles):
         settings = {"crop": 512, "scale": (0.5, 2.0), "flip": True, "padding": 0}
         table = label_table({k + 1: k for k in range(150)}, ignored=(0,))
         super().__init__(
-            "ade20k", folder, listed(folder, "training"), listed(folder, "validation"), table, CLASSES, colour_map(151)[1:], settings, train_limit, num_workers
+            "ade20k",
+            folder,
+            listed(folder, "training"),
+            listed(folder, "validation"),
+            table,
+            CLASSES,
+            colour_map(151)[1:],
+            settings,
+            train_limit,
+            num_workers,
         )
 
 

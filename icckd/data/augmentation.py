@@ -29,7 +29,9 @@ def crop_and_flip(
     if padding_mode == "reflect":
         rows, columns = ((side - 1) - ((side - 1) - x.abs()).abs() for x, side in ((rows, height), (columns, width)))
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    pixels = (indices[:, None] * height + rows.clamp(0, height - 1))[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    pixels = (indices[:, None] * height + rows.clamp(0, height - 1))[:, :, None] * width + columns.clamp(0, width - 1)[
+        :, None, :
+    ]
     crops = images.view(-1, colours).index_select(0, pixels.view(-1)).view(len(indices), *size, colours)
     return crops.mul_(inside[..., None])
 
@@ -93,7 +95,9 @@ def geometry(
     matrix = _matrices(operations, magnitudes.double(), height, width)
     x = torch.arange(width, device=pixels.device, dtype=torch.float64) + 0.5
     y = torch.arange(height, device=pixels.device, dtype=torch.float64) + 0.5
-    grid = matrix[:, :, :1, None] * x + matrix[:, :, 1:2, None] * y[:, None] + matrix[:, :, 2:, None]  # (batch, 2, height, width)
+    grid = (
+        matrix[:, :, :1, None] * x + matrix[:, :, 1:2, None] * y[:, None] + matrix[:, :, 2:, None]
+    )  # (batch, 2, height, width)
     column, row = grid.floor().long().unbind(1)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     sample = torch.arange(count, device=pixels.device).view(-1, 1, 1)
@@ -108,7 +112,11 @@ def _histograms(pixels: torch.Tensor) -> torch.Tensor:
     rows = torch.arange(count * colours, device=pixels.device).view(count, 1, colours) * 256
     cells = (rows + pixels.reshape(count, -1, colours)).view(-1)
     ones = torch.ones_like(cells, dtype=torch.int32)
-    return torch.zeros(count * colours * 256, dtype=torch.int32, device=pixels.device).scatter_add_(0, cells, ones).view(count, colours, 256)
+    return (
+        torch.zeros(count * colours * 256, dtype=torch.int32, device=pixels.device)
+        .scatter_add_(0, cells, ones)
+        .view(count, colours, 256)
+    )
 
 # %% ../../nbs/data/augmentation.ipynb #a49db1da
 def _tables(histograms: torch.Tensor, operations: torch.Tensor, magnitudes: torch.Tensor) -> torch.Tensor:
@@ -117,7 +125,9 @@ def _tables(histograms: torch.Tensor, operations: torch.Tensor, magnitudes: torc
     present = histograms > 0
     low = present.int().argmax(2, keepdim=True)
     high = 255 - present.flip(2).int().argmax(2, keepdim=True)
-    scale = torch.full_like(high, 255).double() / (high - low).clamp(min=1)  # `255 / x` would multiply by a rounded reciprocal
+    scale = torch.full_like(high, 255).double() / (high - low).clamp(
+        min=1
+    )  # `255 / x` would multiply by a rounded reciprocal
     stretched = torch.where(high > low, (value * scale - low * scale).clamp(0, 255).long(), value)
     step = (histograms.sum(2, keepdim=True) - histograms.gather(2, high)) // 255
     below = histograms.cumsum(2) - histograms
@@ -158,9 +168,16 @@ def blend(pixels: torch.Tensor, operations: torch.Tensor, magnitudes: torch.Tens
     "Brightness, contrast, colour and sharpness; arguments as for `geometry`."
     grey = _grey(pixels)
     mean_grey = (grey.sum((1, 2, 3), keepdim=True).double() / (grey.shape[1] * grey.shape[2]) + 0.5).int()
-    dull = torch.where(_is(operations, "sharpness", 3), _smooth(pixels), torch.where(_is(operations, "color", 3), grey, 0))
+    dull = torch.where(
+        _is(operations, "sharpness", 3), _smooth(pixels), torch.where(_is(operations, "color", 3), grey, 0)
+    )
     dull = torch.where(_is(operations, "contrast", 3), mean_grey, dull)
-    touched = _is(operations, "sharpness", 3) | _is(operations, "color", 3) | _is(operations, "contrast", 3) | _is(operations, "brightness", 3)
+    touched = (
+        _is(operations, "sharpness", 3)
+        | _is(operations, "color", 3)
+        | _is(operations, "contrast", 3)
+        | _is(operations, "brightness", 3)
+    )
     strength = torch.where(touched, magnitudes.float().view(-1, 1, 1, 1), 1.0)
     return (dull + strength * (pixels.int() - dull)).to(torch.uint8)
 

@@ -31,14 +31,18 @@ def pairs(
     "The files of a split. Raises FileNotFoundError for a missing list or file, ValueError for a list that is not UTF-8 or a line that is not two paths."
     lists = folder / f"{split}.txt"
     if not lists.is_file():
-        raise FileNotFoundError(f"camvid: {lists} is missing; place SegNet's CamVid folder (train.txt, train/, trainannot/, ...) at {folder}")
+        raise FileNotFoundError(
+            f"camvid: {lists} is missing; place SegNet's CamVid folder (train.txt, train/, trainannot/, ...) at {folder}"
+        )
     found = []
     for number, line in enumerate(read_list(lists), 1):
         words = line.split()
         if not words:
             continue
         if len(words) != 2:
-            raise ValueError(f"camvid: line {number} of {lists} has {len(words)} entries, wanted an image and a label map")
+            raise ValueError(
+                f"camvid: line {number} of {lists} has {len(words)} entries, wanted an image and a label map"
+            )
         paths = [folder.joinpath(*Path(word).parts[-2:]) for word in words]
         for path in paths:
             if not path.is_file():
@@ -55,7 +59,9 @@ def read_split(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     for image_path, label_path in pairs(folder, split):
         image, label = read_picture(image_path), read_label_map(label_path)
         if image.shape[:2] != label.shape or images and images[0].shape != image.shape:
-            raise ValueError(f"camvid: {image_path} is {image.shape[:2]} and its label map {label.shape}; wanted one size for the whole split")
+            raise ValueError(
+                f"camvid: {image_path} is {image.shape[:2]} and its label map {label.shape}; wanted one size for the whole split"
+            )
         if label.max() > VOID:
             raise ValueError(f"camvid: {label_path} holds label {label.max()}, wanted 0..{VOID}")
         images.append(image)
@@ -77,7 +83,20 @@ class CamVid(InMemorySegmentation):
         folder = Path(root) / "camvid"
         (images, labels), scored = read_split(folder, "train"), read_split(folder, evaluation_split)
         settings = {"crop": 360, "scale": (0.5, 2.0), "flip": True, "padding": 0}  # CIRKD's
-        super().__init__("camvid", images, labels, *scored, CLASSES, PALETTE, MEAN, STD, settings, VOID, evaluation_split, train_limit)
+        super().__init__(
+            "camvid",
+            images,
+            labels,
+            *scored,
+            CLASSES,
+            PALETTE,
+            MEAN,
+            STD,
+            settings,
+            VOID,
+            evaluation_split,
+            train_limit,
+        )
 
 
 load = CamVid

@@ -33,8 +33,12 @@ def read(
     try:
         train, test = (CIFAR100(root, train=train, download=bool(missing)) for train in (True, False))
     except RuntimeError as error:
-        raise ValueError(f"cifar100: a file in {folder} is damaged: its md5 is not the original's; replace {', '.join(files)}") from error
-    tensors = [torch.from_numpy(x) for split in (train, test) for x in (split.data, torch.tensor(split.targets).numpy())]
+        raise ValueError(
+            f"cifar100: a file in {folder} is damaged: its md5 is not the original's; replace {', '.join(files)}"
+        ) from error
+    tensors = [
+        torch.from_numpy(x) for split in (train, test) for x in (split.data, torch.tensor(split.targets).numpy())
+    ]
     return *tensors, train.classes
 
 # %% ../../nbs/data/cifar100.ipynb #e4fd29a5
@@ -47,7 +51,18 @@ class Cifar100(InMemoryClassification):
         train_limit: int | None = None,  # keep so many training pictures, classes balanced
     ):
         images, labels, test_images, test_labels, names = read(root)
-        super().__init__("cifar100", images, labels, test_images, test_labels, names, MEAN, STD, {"padding": 4, "flip": True}, train_limit)
+        super().__init__(
+            "cifar100",
+            images,
+            labels,
+            test_images,
+            test_labels,
+            names,
+            MEAN,
+            STD,
+            {"padding": 4, "flip": True},
+            train_limit,
+        )
 
 
 load = Cifar100

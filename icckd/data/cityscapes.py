@@ -40,7 +40,10 @@ def listed(folder: Path, split: str) -> list[tuple[str, str]]:
     "Image and label map of each image of a split, sorted. Raises FileNotFoundError for a missing folder or label map."
     check_folder("cityscapes", folder / "leftImg8bit" / split, ADVICE)
     suffix = "_leftImg8bit.png"
-    images = sorted(path.relative_to(folder / "leftImg8bit").as_posix() for path in (folder / "leftImg8bit" / split).glob(f"*/*{suffix}"))
+    images = sorted(
+        path.relative_to(folder / "leftImg8bit").as_posix()
+        for path in (folder / "leftImg8bit" / split).glob(f"*/*{suffix}")
+    )
     pairs = [(f"leftImg8bit/{name}", f"gtFine/{name.removesuffix(suffix)}_gtFine_labelIds.png") for name in images]
     return check_pairs("cityscapes", folder, pairs, str(folder / "leftImg8bit" / split))
 
@@ -55,10 +58,26 @@ class Cityscapes(SegmentationFiles):
         num_workers: int | None = None,  # worker processes; default: one a core, at most 8
     ):
         folder = Path(root) / "cityscapes"
-        settings = {"crop": (512, 1024), "scale": (0.5, 2.0), "flip": True, "padding": 0}  # CIRKD's; others cut 512 x 512
+        settings = {
+            "crop": (512, 1024),
+            "scale": (0.5, 2.0),
+            "flip": True,
+            "padding": 0,
+        }  # CIRKD's; others cut 512 x 512
         table = label_table(TRAIN_IDS, ignored=[k for k in (*range(34), 255) if k not in TRAIN_IDS])
         palette = [colour for _, colour in CLASSES.values()]
-        super().__init__("cityscapes", folder, listed(folder, "train"), listed(folder, "val"), table, CLASSES, palette, settings, train_limit, num_workers)
+        super().__init__(
+            "cityscapes",
+            folder,
+            listed(folder, "train"),
+            listed(folder, "val"),
+            table,
+            CLASSES,
+            palette,
+            settings,
+            train_limit,
+            num_workers,
+        )
 
 # %% ../../nbs/data/cityscapes.ipynb #f007dc74
 load = Cityscapes

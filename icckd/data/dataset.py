@@ -23,7 +23,9 @@ from .augmentation import NAMES, crop_and_flip, cutout, magnitudes_of, normalise
 class Batch:
     "What one step trains or evaluates on."
 
-    images: dict[str, torch.Tensor]  # by view ("weak", "strong"): (batch, 3, height, width) float32, normalised, channels_last in memory
+    images: dict[
+        str, torch.Tensor
+    ]  # by view ("weak", "strong"): (batch, 3, height, width) float32, normalised, channels_last in memory
     labels: torch.Tensor  # (batch,) class indices; segmentation: (batch, height, width); int64
     indices: torch.Tensor  # (batch,) positions of the samples in the (possibly limited) training set, int64
 
@@ -74,11 +76,20 @@ def steps_per_epoch(
 
 # %% ../../nbs/data/dataset.ipynb #e16fa6f0
 def epoch_batches(
-    count: int, batch_size: int, drop_last: bool, seed: int, epoch: int, start_step: int = 0, part: int = 0, parts: int = 1
+    count: int,
+    batch_size: int,
+    drop_last: bool,
+    seed: int,
+    epoch: int,
+    start_step: int = 0,
+    part: int = 0,
+    parts: int = 1,
 ):
     "Yields (step, indices) from `start_step` on: rows `part::parts` of each batch of the epoch, as many for each part."
     if not 0 <= part < parts or parts > batch_size:
-        raise ValueError(f"part, parts: wanted 0 <= part < parts <= batch_size {batch_size}, got part {part} of {parts}")
+        raise ValueError(
+            f"part, parts: wanted 0 <= part < parts <= batch_size {batch_size}, got part {part} of {parts}"
+        )
     steps = steps_per_epoch(count, batch_size, drop_last, parts)
     if not 0 <= start_step <= steps:
         raise ValueError(f"start_step: wanted 0..{steps}, got {start_step}")
@@ -179,7 +190,9 @@ def check_pictures(
     if not is_integer_tensor(labels) or tuple(labels.shape) != wanted:
         raise ValueError(f"{name}labels: wanted integers of shape {wanted}, got {describe(labels)}")
     if classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise ValueError(f"{name}labels: wanted 0..{classes - 1}, one class name each, got {int(labels.min())}..{int(labels.max())}")
+        raise ValueError(
+            f"{name}labels: wanted 0..{classes - 1}, one class name each, got {int(labels.min())}..{int(labels.max())}"
+        )
 
 # %% ../../nbs/data/dataset.ipynb #54856561
 class ViewDraws:
@@ -190,7 +203,9 @@ class ViewDraws:
         self.offsets = torch.randint(0, 2 * settings["padding"] + 1, (count, 2), generator=draw).to(device)
         self.flips = ((torch.rand(count, generator=draw) < 0.5) & settings["flip"]).to(device)
         if view == "strong":
-            self.operations = torch.randint(0, len(NAMES), (count, 2), generator=draw)  # stay on the host: see rand_augment
+            self.operations = torch.randint(
+                0, len(NAMES), (count, 2), generator=draw
+            )  # stay on the host: see rand_augment
             self.magnitudes = magnitudes_of(self.operations, torch.rand(count, 2, generator=draw))
             self.covers = torch.rand(count, 3, generator=draw).to(device)
 
@@ -218,10 +233,20 @@ class InMemoryClassification(Dataset):
         check_pictures("evaluation_", evaluation_images, evaluation_labels, len(class_names))
         labels, evaluation_labels = labels.long(), evaluation_labels.long()
         kept = limited(len(labels), train_limit, labels)
-        self.name, self.class_names, self.mean, self.std, self.augmentation = name, class_names, tuple(mean), tuple(std), merged_settings({"padding": 0, "padding_mode": "zeros", "flip": False}, augmentation)
+        self.name, self.class_names, self.mean, self.std, self.augmentation = (
+            name,
+            class_names,
+            tuple(mean),
+            tuple(std),
+            merged_settings({"padding": 0, "padding_mode": "zeros", "flip": False}, augmentation),
+        )
         self.images, self.train_labels = images[kept].contiguous(), labels[kept]
         self.evaluation_images, self.evaluation_labels = evaluation_images.contiguous(), evaluation_labels
-        self.image_size, self.train_size, self.evaluation_size = tuple(images.shape[1:3]), len(kept), len(evaluation_labels)
+        self.image_size, self.train_size, self.evaluation_size = (
+            tuple(images.shape[1:3]),
+            len(kept),
+            len(evaluation_labels),
+        )
         self._on_device = {}
 
     @cached_property
@@ -239,7 +264,12 @@ def _resident(self, device) -> dict:
     "The set's tensors on a device, sent there once."
     device = torch.device(device)
     if device not in self._on_device:
-        tensors = {"images": self.images, "labels": self.train_labels, "mean": torch.tensor(self.mean), "std": torch.tensor(self.std)}
+        tensors = {
+            "images": self.images,
+            "labels": self.train_labels,
+            "mean": torch.tensor(self.mean),
+            "std": torch.tensor(self.std),
+        }
         self._on_device[device] = {name: x.to(device) for name, x in tensors.items()}
     return self._on_device[device]
 
@@ -268,10 +298,20 @@ def train_batches(
         yield Batch(images, data["labels"].index_select(0, indices), indices)
 
 # %% ../../nbs/data/dataset.ipynb #c7e42cf1
-def _view(self, data: dict, draws: ViewDraws, settings: dict, indices: torch.Tensor, on_host: torch.Tensor) -> torch.Tensor:
+def _view(
+    self, data: dict, draws: ViewDraws, settings: dict, indices: torch.Tensor, on_host: torch.Tensor
+) -> torch.Tensor:
     "One view of a batch, normalised."
     pick = lambda x: x.index_select(0, indices)
-    pixels = crop_and_flip(data["images"], indices, pick(draws.offsets), pick(draws.flips), self.image_size, settings["padding"], settings["padding_mode"])
+    pixels = crop_and_flip(
+        data["images"],
+        indices,
+        pick(draws.offsets),
+        pick(draws.flips),
+        self.image_size,
+        settings["padding"],
+        settings["padding_mode"],
+    )
     if hasattr(draws, "operations"):
         pixels = rand_augment(pixels, draws.operations[on_host], draws.magnitudes[on_host])
         pixels = cutout(pixels, pick(draws.covers))

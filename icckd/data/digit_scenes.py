@@ -58,7 +58,15 @@ def _compose(count: int, pool: np.ndarray, recipe: dict, random) -> tuple[np.nda
     for _ in range(recipe["clutter"]):
         which = pool.reshape(-1)[random.randint(0, pool.size, count)]
         low, high = recipe["clutter_colour"]
-        _draw_digits(pictures, which, anywhere(0, SIDE), random.randint(low, high + 1, (count, 3)), recipe["clutter_size"], 64, random)
+        _draw_digits(
+            pictures,
+            which,
+            anywhere(0, SIDE),
+            random.randint(low, high + 1, (count, 3)),
+            recipe["clutter_size"],
+            64,
+            random,
+        )
     fewest, most = recipe["digits"]
     number = random.randint(fewest, most + 1, count)
     for k in range(most):

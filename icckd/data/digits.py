@@ -28,7 +28,9 @@ def source_digits() -> tuple[np.ndarray, np.ndarray]:  # (5000, 28, 28) uint8 an
     digits, classes = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28), table[:, -1].astype(np.int64)
     found = hashlib.sha256(digits.tobytes()).hexdigest()
     if found != SOURCE_DIGEST or (np.bincount(classes) != 500).any():
-        raise RuntimeError(f"{path} holds other digits than expected (SHA-256 {found[:16]}..., wanted {SOURCE_DIGEST[:16]}...)")
+        raise RuntimeError(
+            f"{path} holds other digits than expected (SHA-256 {found[:16]}..., wanted {SOURCE_DIGEST[:16]}...)"
+        )
     return digits, classes
 
 
@@ -61,15 +63,32 @@ def place(
     v = 15 * 256 - 128 + dy * 2560 // size  # 20 / size * 256 / 2
     top, bottom, weight = _taps(v, 30)
     n = np.arange(len(digits))[:, None]
-    rows = digits[n, top].astype(np.int32) * (256 - weight)[..., None] + digits[n, bottom] * weight[..., None]  # (n, side, 30)
-    u = 15 * 256 - 128 + (dx[:, None] * 64 - dy[:, :, None] * slant.astype(np.int32)[:, None, None]) * 40 // size[..., None]
+    rows = (
+        digits[n, top].astype(np.int32) * (256 - weight)[..., None] + digits[n, bottom] * weight[..., None]
+    )  # (n, side, 30)
+    u = (
+        15 * 256
+        - 128
+        + (dx[:, None] * 64 - dy[:, :, None] * slant.astype(np.int32)[:, None, None]) * 40 // size[..., None]
+    )
     left, right, weight = _taps(u, 30)
     mixed = np.take_along_axis(rows, left, 2) * (256 - weight) + np.take_along_axis(rows, right, 2) * weight
     return (mixed >> 16).astype(np.uint8)
 
 # %% ../../nbs/data/digits.ipynb #9dfcef79
 TINTS = np.array(  # the usual colour of each digit
-    [(230, 80, 80), (230, 150, 70), (220, 220, 80), (140, 220, 80), (80, 210, 120), (80, 210, 210), (90, 150, 235), (120, 100, 235), (190, 90, 230), (230, 90, 170)]
+    [
+        (230, 80, 80),
+        (230, 150, 70),
+        (220, 220, 80),
+        (140, 220, 80),
+        (80, 210, 120),
+        (80, 210, 210),
+        (90, 150, 235),
+        (120, 100, 235),
+        (190, 90, 230),
+        (230, 90, 170),
+    ]
 )
 
 
@@ -108,4 +127,6 @@ def check_composition(
 ) -> None:
     "Raises RuntimeError if the composed data is not what all records call by this name."
     if found != wanted:
-        raise RuntimeError(f"{name}: the composed pictures have digest {found}, wanted {wanted}; this NumPy draws or computes differently, and results would not compare")
+        raise RuntimeError(
+            f"{name}: the composed pictures have digest {found}, wanted {wanted}; this NumPy draws or computes differently, and results would not compare"
+        )

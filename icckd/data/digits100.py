@@ -28,7 +28,9 @@ COMPOSITION = {
 }
 
 
-def _draw_digits(pictures: np.ndarray, which: np.ndarray, centre: np.ndarray, colours: np.ndarray, size, slant: int, random) -> None:
+def _draw_digits(
+    pictures: np.ndarray, which: np.ndarray, centre: np.ndarray, colours: np.ndarray, size, slant: int, random
+) -> None:
     "Paints one digit into each picture: `which` are positions in the source, `centre` is in half pixels."
     count, side = pictures.shape[:2]
     sizes, slants = random.randint(size[0], size[1] + 1, count), random.randint(-slant, slant + 1, count)
@@ -43,7 +45,15 @@ def _compose(labels: np.ndarray, pool: np.ndarray, recipe: dict, random) -> np.n
     for _ in range(recipe["clutter"]):
         which = pool.reshape(-1)[random.randint(0, pool.size, count)]
         low, high = recipe["clutter_colour"]
-        _draw_digits(pictures, which, random.randint(0, 65, (count, 2)), random.randint(low, high + 1, (count, 3)), recipe["clutter_size"], 64, random)
+        _draw_digits(
+            pictures,
+            which,
+            random.randint(0, 65, (count, 2)),
+            random.randint(low, high + 1, (count, 3)),
+            recipe["clutter_size"],
+            64,
+            random,
+        )
     for digit, column in ((labels // 10, 18), (labels % 10, 46)):
         which = pool[digit, random.randint(0, pool.shape[1], count)]
         centre = np.stack([32 + random.randint(-8, 9, count), column + random.randint(-3, 4, count)], 1)
@@ -88,7 +98,18 @@ class Digits100(InMemoryClassification):
     ):
         images, labels, test_images, test_labels = _arrays()
         names = [f"{number:02d}" for number in range(100)]
-        super().__init__("digits100", images, labels, test_images, test_labels, names, MEAN, STD, {"padding": 2, "flip": False}, train_limit)
+        super().__init__(
+            "digits100",
+            images,
+            labels,
+            test_images,
+            test_labels,
+            names,
+            MEAN,
+            STD,
+            {"padding": 2, "flip": False},
+            train_limit,
+        )
 
 # %% ../../nbs/data/digits100.ipynb #c5e5b5c2
 load = Digits100

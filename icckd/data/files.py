@@ -23,7 +23,16 @@ from ..core.checks import check_number
 from ..core.files import digest_json
 from ..core.randomness import generator
 from .augmentation import NAMES, cutout, magnitudes_of, normalise, rand_augment
-from .dataset import Batch, Dataset, check_views, crop_size, epoch_batches, limited, merged_settings, steps_per_epoch
+from icckd.data.dataset import (
+    Batch,
+    Dataset,
+    check_views,
+    crop_size,
+    epoch_batches,
+    limited,
+    merged_settings,
+    steps_per_epoch,
+)
 from .segmentation import crop_images, crop_labels, crop_positions
 
 # %% ../../nbs/data/files.ipynb #12e02716
@@ -128,7 +137,11 @@ def evaluation_crop(
 def _strong_draws(draw: torch.Generator) -> dict:
     "Operations, magnitudes and cover of one strong view."
     operations = torch.randint(0, len(NAMES), (2,), generator=draw)
-    return {"operations": operations, "magnitudes": magnitudes_of(operations, torch.rand(2, generator=draw)), "covers": torch.rand(3, generator=draw)}
+    return {
+        "operations": operations,
+        "magnitudes": magnitudes_of(operations, torch.rand(2, generator=draw)),
+        "covers": torch.rand(3, generator=draw),
+    }
 
 
 def classification_view(path, view: str, settings: dict, draw: torch.Generator) -> dict:
@@ -142,15 +155,22 @@ def classification_view(path, view: str, settings: dict, draw: torch.Generator) 
     return {"pixels": pixels, **(_strong_draws(draw) if view == "strong" else {})}
 
 # %% ../../nbs/data/files.ipynb #6a6d0dc5
-def segmentation_view(image: np.ndarray, labels: np.ndarray, settings: dict, mean, ignore_index: int, draw: torch.Generator) -> dict:
+def segmentation_view(
+    image: np.ndarray, labels: np.ndarray, settings: dict, mean, ignore_index: int, draw: torch.Generator
+) -> dict:
     "Random scale, crop and flip of one image and its label map."
     uniform, first = torch.rand(1, 4, generator=draw), torch.zeros(1, dtype=torch.long)
-    positions = crop_positions(uniform, image.shape[:2], crop_size(settings["crop"]), settings["scale"], settings["padding"], settings["flip"])
+    positions = crop_positions(
+        uniform, image.shape[:2], crop_size(settings["crop"]), settings["scale"], settings["padding"], settings["flip"]
+    )
     pixels = crop_images(torch.from_numpy(image)[None], first, positions).round()
     (_, rows), (_, columns) = positions
     outside = ~(rows[:, :, None] & columns[:, None])[..., None]
     pixels = torch.where(outside, torch.tensor([round(255 * m) for m in mean], dtype=torch.float32), pixels)
-    return {"pixels": pixels[0].to(torch.uint8), "labels": crop_labels(torch.from_numpy(labels)[None], first, positions, ignore_index)[0].to(torch.uint8)}
+    return {
+        "pixels": pixels[0].to(torch.uint8),
+        "labels": crop_labels(torch.from_numpy(labels)[None], first, positions, ignore_index)[0].to(torch.uint8),
+    }
 
 # %% ../../nbs/data/files.ipynb #98baade5
 class _Samples:
@@ -171,7 +191,9 @@ def _collate(samples: list):
     errors = [sample for sample in samples if isinstance(sample, str)]
     if errors:
         return errors[0]
-    stack = lambda parts: {key: stack([p[key] for p in parts]) for key in parts[0]} if isinstance(parts[0], dict) else torch.stack(parts)
+    stack = lambda parts: (
+        {key: stack([p[key] for p in parts]) for key in parts[0]} if isinstance(parts[0], dict) else torch.stack(parts)
+    )
     return stack(samples)
 
 # %% ../../nbs/data/files.ipynb #9da8bcc0
@@ -203,7 +225,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: what pu
 
 def _sent(x, device):
     "Tensors of a nested dict on the device, without waiting."
-    return {key: _sent(value, device) for key, value in x.items()} if isinstance(x, dict) else x.to(device, non_blocking=True)
+    return (
+        {key: _sent(value, device) for key, value in x.items()}
+        if isinstance(x, dict)
+        else x.to(device, non_blocking=True)
+    )
 
 # %% ../../nbs/data/files.ipynb #1fc9bfca
 class FromFiles(Dataset):
@@ -211,13 +237,33 @@ class FromFiles(Dataset):
 
     mean, std, most_scale = MEAN, STD, None
 
-    def _setup(self, name: str, folder, train: list, evaluation: list, class_names, augmentation: dict, train_limit, num_workers, labels=None):
+    def _setup(
+        self,
+        name: str,
+        folder,
+        train: list,
+        evaluation: list,
+        class_names,
+        augmentation: dict,
+        train_limit,
+        num_workers,
+        labels=None,
+    ):
         "Keeps the lists: tuples of paths relative to the folder, as fixed-width bytes that worker processes can share."
         kept = limited(len(train), train_limit, labels)
         pack = lambda rows: np.array([tuple(map(os.fsencode, row)) for row in rows])
-        self.name, self.folder, self.class_names, self.augmentation = name, Path(folder), tuple(class_names), merged_settings(augmentation, None, self.most_scale)
+        self.name, self.folder, self.class_names, self.augmentation = (
+            name,
+            Path(folder),
+            tuple(class_names),
+            merged_settings(augmentation, None, self.most_scale),
+        )
         self.train_files, self.evaluation_files = pack(train)[kept.numpy()], pack(evaluation)
-        self.train_size, self.evaluation_size, self.image_size = len(kept), len(evaluation), crop_size(augmentation["crop"])
+        self.train_size, self.evaluation_size, self.image_size = (
+            len(kept),
+            len(evaluation),
+            crop_size(augmentation["crop"]),
+        )
         self.train_labels = None if labels is None else labels[kept]
         check_number("num_workers", num_workers, least=0, integer=True)
         self.num_workers = num_workers
@@ -228,7 +274,12 @@ class FromFiles(Dataset):
     @cached_property
     def digest(self) -> str:
         "Digest of the names and sizes of all listed files (not of their content, which would take hours), labels and constants."
-        listed = [[os.fsdecode(name), os.path.getsize(os.path.join(self.folder, os.fsdecode(name)))] for files in (self.train_files, self.evaluation_files) for row in files for name in row]
+        listed = [
+            [os.fsdecode(name), os.path.getsize(os.path.join(self.folder, os.fsdecode(name)))]
+            for files in (self.train_files, self.evaluation_files)
+            for row in files
+            for name in row
+        ]
         labels = None if self.train_labels is None else self.train_labels.tolist()
         return digest_json([listed, labels, self.class_names, self.mean, self.std, self.ignore_index])
 
@@ -260,7 +311,11 @@ def files_train_batches(
                 pixels = rand_augment(pixels, sample[view]["operations"], sample[view]["magnitudes"])
                 pixels = cutout(pixels, sample[view]["covers"].to(device, non_blocking=True))
             images[view] = normalise(pixels, mean, std)
-        yield Batch(images, sample["labels"].to(device, non_blocking=True).long(), torch.tensor(indices).to(device, non_blocking=True))
+        yield Batch(
+            images,
+            sample["labels"].to(device, non_blocking=True).long(),
+            torch.tensor(indices).to(device, non_blocking=True),
+        )
 
 # %% ../../nbs/data/files.ipynb #4c6645cc
 FromFiles.train_batches = files_train_batches
@@ -274,9 +329,15 @@ def files_evaluation_batches(self, batch_size: int, device="cpu"):
 
     def batch():
         nonlocal waiting, start
-        pixels, labels = (torch.cat([sample[key] for sample in waiting]).to(device, non_blocking=True) for key in ("pixels", "labels"))
+        pixels, labels = (
+            torch.cat([sample[key] for sample in waiting]).to(device, non_blocking=True) for key in ("pixels", "labels")
+        )
         start, waiting = start + len(labels), []
-        return Batch({"weak": normalise(pixels, mean, std)}, labels.long(), torch.arange(start - len(labels), start, device=device))
+        return Batch(
+            {"weak": normalise(pixels, mean, std)},
+            labels.long(),
+            torch.arange(start - len(labels), start, device=device),
+        )
 
     single = [[index] for index in range(self.evaluation_size)]
     for sample in loaded(self._read_evaluation, single, self.num_workers, torch.device(device).type == "cuda"):
@@ -300,9 +361,32 @@ class ClassificationFiles(FromFiles):
 
     task, most_scale = "classification", 1  # its scale is a share of the area
 
-    def __init__(self, name, folder, train, train_labels, evaluation, evaluation_labels, class_names, augmentation, shorter: int, train_limit=None, num_workers=None):
+    def __init__(
+        self,
+        name,
+        folder,
+        train,
+        train_labels,
+        evaluation,
+        evaluation_labels,
+        class_names,
+        augmentation,
+        shorter: int,
+        train_limit=None,
+        num_workers=None,
+    ):
         workers = _default_workers() if num_workers is None else num_workers
-        self._setup(name, folder, [(f,) for f in train], [(f,) for f in evaluation], class_names, augmentation, train_limit, workers, torch.as_tensor(train_labels))
+        self._setup(
+            name,
+            folder,
+            [(f,) for f in train],
+            [(f,) for f in evaluation],
+            class_names,
+            augmentation,
+            train_limit,
+            workers,
+            torch.as_tensor(train_labels),
+        )
         self.evaluation_labels, self.shorter = torch.as_tensor(evaluation_labels), shorter
 
     def steps_per_epoch(self, batch_size: int, parts: int = 1) -> int:
@@ -311,12 +395,18 @@ class ClassificationFiles(FromFiles):
 
     def _read(self, settings: dict, views, seed: int, epoch: int, index: int) -> dict:
         (path,) = self._paths(self.train_files, index)
-        made = {view: classification_view(path, view, settings, generator(seed, f"{view} view", epoch, index)) for view in views}
+        made = {
+            view: classification_view(path, view, settings, generator(seed, f"{view} view", epoch, index))
+            for view in views
+        }
         return {**made, "labels": self.train_labels[index]}
 
     def _read_evaluation(self, index: int) -> dict:
         (path,) = self._paths(self.evaluation_files, index)
-        return {"pixels": torch.from_numpy(evaluation_crop(path, self.image_size, self.shorter)), "labels": self.evaluation_labels[index]}
+        return {
+            "pixels": torch.from_numpy(evaluation_crop(path, self.image_size, self.shorter)),
+            "labels": self.evaluation_labels[index],
+        }
 
 # %% ../../nbs/data/files.ipynb #52c37a18
 class SegmentationFiles(FromFiles):
@@ -324,7 +414,19 @@ class SegmentationFiles(FromFiles):
 
     task, views, ignore_index, evaluation_split = "segmentation", ("weak",), 255, "val"
 
-    def __init__(self, name, folder, train, evaluation, table: np.ndarray, class_names, palette, augmentation, train_limit=None, num_workers=None):
+    def __init__(
+        self,
+        name,
+        folder,
+        train,
+        evaluation,
+        table: np.ndarray,
+        class_names,
+        palette,
+        augmentation,
+        train_limit=None,
+        num_workers=None,
+    ):
         workers = _default_workers() if num_workers is None else num_workers
         self._setup(name, folder, train, evaluation, class_names, augmentation, train_limit, workers)
         self.table, self.palette = table, torch.as_tensor(palette, dtype=torch.uint8)
@@ -338,7 +440,9 @@ class SegmentationFiles(FromFiles):
         image_path, label_path = self._paths(files, index)
         image, labels = read_picture(image_path), read_labels(label_path, self.table)
         if image.shape[:2] != labels.shape:
-            raise ValueError(f"{label_path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}")
+            raise ValueError(
+                f"{label_path} is {labels.shape[0]} x {labels.shape[1]}, its image {image.shape[0]} x {image.shape[1]}"
+            )
         return image, labels
 
     def _read(self, settings: dict, views, seed: int, epoch: int, index: int) -> dict:

@@ -29,7 +29,9 @@ def class_names(name: str, folder: Path) -> list[str]:
         check_folder(name, folder / split, ADVICE)
         found[split] = sorted(entry.name for entry in os.scandir(folder / split) if entry.is_dir())
     if len(found["train"]) < 2:
-        raise ValueError(f"{name}: {folder / 'train'} has {len(found['train'])} class folders, wanted at least 2; {ADVICE}")
+        raise ValueError(
+            f"{name}: {folder / 'train'} has {len(found['train'])} class folders, wanted at least 2; {ADVICE}"
+        )
     if found["train"] != found["val"]:
         odd = sorted(set(found["train"]) ^ set(found["val"]))[0]
         raise ValueError(f"{name}: class {odd!r} is in only one of {folder / 'train'} and {folder / 'val'}; {ADVICE}")
@@ -53,14 +55,37 @@ class ImageFolders(InMemoryClassification):
 
     evaluation_split = "val"
 
-    def __init__(self, name: str, folder: Path, classes: list[str], image_size: int, augmentation: dict, train_limit: int | None = None):
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        classes: list[str],
+        image_size: int,
+        augmentation: dict,
+        train_limit: int | None = None,
+    ):
         train, evaluation = (listed(name, folder, split, classes) for split in ("train", "val"))
         needed = (len(train[0]) + len(evaluation[0])) * image_size**2 * 3
         if needed > MOST_BYTES:
-            raise ValueError(f"{name}: {len(train[0]) + len(evaluation[0])} pictures of {image_size} x {image_size} take {needed / 2**30:.1f} GiB of memory; use reading='files'")
-        read = lambda files: torch.from_numpy(np.stack([evaluation_crop(folder / file, (image_size, image_size), image_size) for file in files]))
+            raise ValueError(
+                f"{name}: {len(train[0]) + len(evaluation[0])} pictures of {image_size} x {image_size} take {needed / 2**30:.1f} GiB of memory; use reading='files'"
+            )
+        read = lambda files: torch.from_numpy(
+            np.stack([evaluation_crop(folder / file, (image_size, image_size), image_size) for file in files])
+        )
         settings = {"padding": image_size // 8 * augmentation["crop"], "flip": augmentation["flip"]}
-        super().__init__(name, read(train[0]), train[1], read(evaluation[0]), evaluation[1], classes, MEAN, STD, settings, train_limit)
+        super().__init__(
+            name,
+            read(train[0]),
+            train[1],
+            read(evaluation[0]),
+            evaluation[1],
+            classes,
+            MEAN,
+            STD,
+            settings,
+            train_limit,
+        )
 
 
 class ImageFolderFiles(ClassificationFiles):
@@ -68,10 +93,33 @@ class ImageFolderFiles(ClassificationFiles):
 
     evaluation_split = "val"
 
-    def __init__(self, name, folder, classes, image_size: int, augmentation: dict, train_limit: int | None = None, num_workers: int | None = None):
-        settings = {"crop": image_size, "scale": (0.08, 1.0) if augmentation["crop"] else (1.0, 1.0), "flip": augmentation["flip"]}
+    def __init__(
+        self,
+        name,
+        folder,
+        classes,
+        image_size: int,
+        augmentation: dict,
+        train_limit: int | None = None,
+        num_workers: int | None = None,
+    ):
+        settings = {
+            "crop": image_size,
+            "scale": (0.08, 1.0) if augmentation["crop"] else (1.0, 1.0),
+            "flip": augmentation["flip"],
+        }
         shorter = round(image_size * 256 / 224)  # ImageNet's proportion
-        super().__init__(name, folder, *listed(name, folder, "train", classes), *listed(name, folder, "val", classes), classes, settings, shorter, train_limit, num_workers)
+        super().__init__(
+            name,
+            folder,
+            *listed(name, folder, "train", classes),
+            *listed(name, folder, "val", classes),
+            classes,
+            settings,
+            shorter,
+            train_limit,
+            num_workers,
+        )
 
 # %% ../../nbs/data/image_folders.ipynb #e6b4acbe
 def load_image_folders(

@@ -30,7 +30,9 @@ def listed(folder: Path, split: str, classes: list[str]) -> tuple[list[str], lis
     "Files relative to the folder, sorted within each class, and their class indices. Raises ValueError for a class without an image."
     files, labels = [], []
     for label, name in enumerate(classes):
-        found = sorted(file for file in os.listdir(folder / split / name) if file.lower().endswith((".jpeg", ".jpg", ".png")))
+        found = sorted(
+            file for file in os.listdir(folder / split / name) if file.lower().endswith((".jpeg", ".jpg", ".png"))
+        )
         if not found:
             raise ValueError(f"imagenet: {folder / split / name} holds no image")
         files += [f"{split}/{name}/{file}" for file in found]
@@ -55,7 +57,17 @@ class ImageNet(ClassificationFiles):
             raise ValueError(f"imagenet: {folder / 'val'} has other class folders than {folder / 'train'}")
         names = ResNet18_Weights.IMAGENET1K_V1.meta["categories"] if len(classes) == 1000 else classes
         settings = {"crop": 224, "scale": (0.08, 1.0), "flip": True}
-        super().__init__("imagenet", folder, *listed(folder, "train", classes), *listed(folder, "val", classes), names, settings, 256, train_limit, num_workers)
+        super().__init__(
+            "imagenet",
+            folder,
+            *listed(folder, "train", classes),
+            *listed(folder, "val", classes),
+            names,
+            settings,
+            256,
+            train_limit,
+            num_workers,
+        )
 
 
 load = ImageNet

@@ -34,7 +34,11 @@ class _BgrMean:
 
     def _converted(self, batches):
         for batch in batches:
-            yield Batch({view: to_bgr_mean(x, self.mean, self.std) for view, x in batch.images.items()}, batch.labels, batch.indices)
+            yield Batch(
+                {view: to_bgr_mean(x, self.mean, self.std) for view, x in batch.images.items()},
+                batch.labels,
+                batch.indices,
+            )
 
     def train_batches(self, *arguments, augmentation: dict | None = None, **options):
         settings = {key: value for key, value in (augmentation or {}).items() if key != "normalisation"}

@@ -15,7 +15,17 @@ from ..core.checks import check_number
 from ..core.files import digest_json, digest_tensors
 from ..core.randomness import generator
 from .augmentation import normalise
-from .dataset import Batch, Dataset, check_pictures, check_views, crop_size, epoch_batches, limited, merged_settings, steps_per_epoch
+from icckd.data.dataset import (
+    Batch,
+    Dataset,
+    check_pictures,
+    check_views,
+    crop_size,
+    epoch_batches,
+    limited,
+    merged_settings,
+    steps_per_epoch,
+)
 
 # %% ../../nbs/data/segmentation.ipynb #1959b12d
 def crop_positions(
@@ -25,7 +35,9 @@ def crop_positions(
     scale: tuple[float, float],  # range of the factor
     padding: int,  # how far a crop may lie outside
     flip: bool,
-) -> list[tuple[torch.Tensor, torch.Tensor]]:  # for rows and columns: places x_i (batch, crop) and whether they are inside
+) -> list[
+    tuple[torch.Tensor, torch.Tensor]
+]:  # for rows and columns: places x_i (batch, crop) and whether they are inside
     "Where the pixels of each crop lie in its image."
     factor = scale[0] + (scale[1] - scale[0]) * uniform[:, :1].double()
     positions = []
@@ -72,9 +84,11 @@ def crop_images(
     (top, bottom, down), (left, right, across) = taps
     across, down = across[:, None, :, None], down[:, :, None, None]
     pixels = images.view(-1, 3)
-    at = lambda row, column: pixels.index_select(0, ((indices[:, None] * height + row)[:, :, None] * width + column[:, None]).view(-1)).view(
-        len(indices), y.shape[1], x.shape[1], 3
-    ).float()
+    at = lambda row, column: (
+        pixels.index_select(0, ((indices[:, None] * height + row)[:, :, None] * width + column[:, None]).view(-1))
+        .view(len(indices), y.shape[1], x.shape[1], 3)
+        .float()
+    )
     upper = torch.lerp(at(top, left), at(top, right), across)
     return upper.lerp_(torch.lerp(at(bottom, left), at(bottom, right), across), down)
 
@@ -105,11 +119,25 @@ class InMemorySegmentation(Dataset):
         check_pictures("evaluation_", evaluation_images, evaluation_labels)
         kept = limited(len(images), train_limit)
         whole = {"crop": tuple(images.shape[1:3]), "scale": (1.0, 1.0), "flip": False, "padding": 0}
-        self.name, self.class_names, self.mean, self.std, self.augmentation = name, tuple(class_names), tuple(mean), tuple(std), merged_settings(whole, augmentation)
+        self.name, self.class_names, self.mean, self.std, self.augmentation = (
+            name,
+            tuple(class_names),
+            tuple(mean),
+            tuple(std),
+            merged_settings(whole, augmentation),
+        )
         self.images, self.labels = images[kept].contiguous(), labels[kept].contiguous()
         self.evaluation_images, self.evaluation_labels = evaluation_images.contiguous(), evaluation_labels.contiguous()
-        self.palette, self.ignore_index, self.evaluation_split = torch.as_tensor(palette, dtype=torch.uint8), ignore_index, evaluation_split
-        self.image_size, self.train_size, self.evaluation_size = crop_size(self.augmentation["crop"]), len(kept), len(evaluation_images)
+        self.palette, self.ignore_index, self.evaluation_split = (
+            torch.as_tensor(palette, dtype=torch.uint8),
+            ignore_index,
+            evaluation_split,
+        )
+        self.image_size, self.train_size, self.evaluation_size = (
+            crop_size(self.augmentation["crop"]),
+            len(kept),
+            len(evaluation_images),
+        )
         self._on_device = {}
 
     @cached_property
@@ -127,7 +155,12 @@ def _resident(self, device) -> dict:
     "The set's tensors on a device, sent there once."
     device = torch.device(device)
     if device not in self._on_device:
-        tensors = {"images": self.images, "labels": self.labels, "mean": torch.tensor(self.mean), "std": torch.tensor(self.std)}
+        tensors = {
+            "images": self.images,
+            "labels": self.labels,
+            "mean": torch.tensor(self.mean),
+            "std": torch.tensor(self.std),
+        }
         self._on_device[device] = {name: x.to(device) for name, x in tensors.items()}
     return self._on_device[device]
 
@@ -153,7 +186,14 @@ def train_batches(
     uniform = torch.rand(self.train_size, 4, generator=generator(seed, "weak view", epoch)).to(device)
     for _, indices in plan:
         indices = indices.to(device, non_blocking=True)
-        positions = crop_positions(uniform.index_select(0, indices), tuple(self.images.shape[1:3]), crop, settings["scale"], settings["padding"], settings["flip"])
+        positions = crop_positions(
+            uniform.index_select(0, indices),
+            tuple(self.images.shape[1:3]),
+            crop,
+            settings["scale"],
+            settings["padding"],
+            settings["flip"],
+        )
         images = normalise(crop_images(data["images"], indices, positions), data["mean"], data["std"])
         (_, rows), (_, columns) = positions
         images.mul_((rows[:, :, None] & columns[:, None])[:, None])

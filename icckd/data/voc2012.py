@@ -27,9 +27,15 @@ def listed(folder: Path, names: tuple[str, ...], labels: str) -> list[tuple[str,
     for number, line in enumerate(read_list(found), 1):
         words = line.split()
         if len(words) > 2:
-            raise ValueError(f"voc2012: line {number} of {found} has {len(words)} entries, wanted a name, or an image and a label map")
+            raise ValueError(
+                f"voc2012: line {number} of {found} has {len(words)} entries, wanted a name, or an image and a label map"
+            )
         if words:
-            pair = [word.lstrip("/") for word in words] if len(words) == 2 else [f"JPEGImages/{words[0]}.jpg", f"{labels}/{words[0]}.png"]
+            pair = (
+                [word.lstrip("/") for word in words]
+                if len(words) == 2
+                else [f"JPEGImages/{words[0]}.jpg", f"{labels}/{words[0]}.png"]
+            )
             pairs.append(tuple(pair))
     return check_pairs("voc2012", folder, pairs, str(found))
 
@@ -45,10 +51,15 @@ class Voc2012(SegmentationFiles):
     ):
         folder = Path(root) / "VOCdevkit" / "VOC2012"
         check_folder("voc2012", folder, ADVICE)
-        train, val = listed(folder, ("train_aug", "trainaug"), "SegmentationClassAug"), listed(folder, ("val",), "SegmentationClass")
+        train, val = (
+            listed(folder, ("train_aug", "trainaug"), "SegmentationClassAug"),
+            listed(folder, ("val",), "SegmentationClass"),
+        )
         settings = {"crop": 512, "scale": (0.5, 2.0), "flip": True, "padding": 0}
         table = label_table({k: k for k in range(21)}, ignored=(255,))
-        super().__init__("voc2012", folder, train, val, table, CLASSES, colour_map(21), settings, train_limit, num_workers)
+        super().__init__(
+            "voc2012", folder, train, val, table, CLASSES, colour_map(21), settings, train_limit, num_workers
+        )
 
 
 load = Voc2012

@@ -89,7 +89,9 @@ class SegmentationMeter:
         "Adds predictions that are already at label size. Raises ValueError unless both are integer maps of one shape, within their ranges."
         for name, x, ignored in (("predictions", predictions, None), ("labels", labels, self.ignore_index)):
             if not is_integer_tensor(x) or x.ndim != 3 or 0 in x.shape:
-                raise ValueError(f"{name}: wanted integer maps (batch, height, width) without empty dimension, got {describe(x)}")
+                raise ValueError(
+                    f"{name}: wanted integer maps (batch, height, width) without empty dimension, got {describe(x)}"
+                )
             check_labels(name, x, torch.empty(len(x), self.num_classes, 1, 1, device="meta"), ignored)
         check_same("predictions", predictions, "labels", labels)
         self.count(predictions, labels)
@@ -105,7 +107,9 @@ class SegmentationMeter:
     def add(self, state: torch.Tensor) -> None:
         "Adds what another meter, or another process, has counted. Raises ValueError unless it is of this meter's shape."
         if not is_integer_tensor(state) or state.shape != self.metric.confmat.shape:
-            raise ValueError(f"state: wanted an integer tensor of shape {tuple(self.metric.confmat.shape)}, got {describe(state)}")
+            raise ValueError(
+                f"state: wanted an integer tensor of shape {tuple(self.metric.confmat.shape)}, got {describe(state)}"
+            )
         self.metric.confmat = self.metric.confmat.to(state.device) + state
 
     def compute(self) -> dict[str, float]:
@@ -116,7 +120,12 @@ class SegmentationMeter:
     def details(self) -> dict:
         "Per class: `iou` and `class_accuracy` in percent, None where a class does not occur; the convention; the number of counted pixels."
         found = scores(self.state(), self.absent)
-        return {"iou": found["iou"], "class_accuracy": found["class_accuracy"], "absent": self.absent, "pixels": int(self.state().sum())}
+        return {
+            "iou": found["iou"],
+            "class_accuracy": found["class_accuracy"],
+            "absent": self.absent,
+            "pixels": int(self.state().sum()),
+        }
 
 # %% ../../nbs/evaluation/segmentation.ipynb #0cc6cd12
 GOLDEN = ("METRICS",)  # the cases that `replay` recomputes
@@ -130,11 +139,27 @@ def replay(
     meter = SegmentationMeter(meta["hyper"]["num_classes"], meta["hyper"]["ignore"])
     meter.update_predictions(case["predictions"].long(), case["labels"].long())
     confusion, present, zero = meter.state(), scores(meter.state()), scores(meter.state(), "as_zero")
-    iou, accuracy = (np.array([-1.0 if v is None else v / 100 for v in present[name]]) for name in ("iou", "class_accuracy"))
+    iou, accuracy = (
+        np.array([-1.0 if v is None else v / 100 for v in present[name]]) for name in ("iou", "class_accuracy")
+    )
     share = confusion.double().sum(1).numpy() / float(confusion.sum())
-    values = {"miou_present": present["miou"] / 100, "miou_absent_as_zero": zero["miou"] / 100, "macc_present": present["macc"] / 100,
-              "pixel_accuracy": present["pixel_accuracy"] / 100, "fwiou": float((share * iou)[share > 0].sum())}
-    same = {"miou_torchdistiller": "miou_absent_as_zero", "miou_cirkd": "miou_absent_as_zero", "pixacc_cirkd": "pixel_accuracy",
-            "miou_overhaul": "miou_present", "macc_overhaul": "macc_present", "pixacc_overhaul": "pixel_accuracy", "fwiou_overhaul": "fwiou"}
+    values = {
+        "miou_present": present["miou"] / 100,
+        "miou_absent_as_zero": zero["miou"] / 100,
+        "macc_present": present["macc"] / 100,
+        "pixel_accuracy": present["pixel_accuracy"] / 100,
+        "fwiou": float((share * iou)[share > 0].sum()),
+    }
+    same = {
+        "miou_torchdistiller": "miou_absent_as_zero",
+        "miou_cirkd": "miou_absent_as_zero",
+        "pixacc_cirkd": "pixel_accuracy",
+        "miou_overhaul": "miou_present",
+        "macc_overhaul": "macc_present",
+        "pixacc_overhaul": "pixel_accuracy",
+        "fwiou_overhaul": "fwiou",
+    }
     values |= {name: values[source] for name, source in same.items()}
-    return {"confusion": confusion.double().numpy(), "iou": iou, "class_accuracy": accuracy} | {k: np.array(v) for k, v in values.items()}
+    return {"confusion": confusion.double().numpy(), "iou": iou, "class_accuracy": accuracy} | {
+        k: np.array(v) for k, v in values.items()
+    }

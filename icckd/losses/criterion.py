@@ -32,7 +32,9 @@ class Step:
     dataset_labels: torch.Tensor | None = None  # (dataset_size,), for memories that sample by class
     generator: torch.Generator | None = None  # the criterion's own stream of this step
     autocast: Callable = nullcontext  # a context in which heavy adapters may run in the recipe's precision
-    entries: list | None = None  # where a memory leaves (module, tensors) when this is a part of a batch; None: this is all of it
+    entries: list | None = (
+        None  # where a memory leaves (module, tensors) when this is a part of a batch; None: this is all of it
+    )
 
 # %% ../../nbs/losses/criterion.ipynb #70f29c9c
 def check_view(view: str) -> None:
@@ -108,7 +110,11 @@ class Sum(Criterion):
         self.parts = nn.ModuleDict(parts)
         every = list(parts.values())
         merge = lambda attribute: tuple(dict.fromkeys(name for part in every for name in getattr(part, attribute)))
-        self.views, self.student_layers, self.teacher_layers = merge("views"), merge("student_layers"), merge("teacher_layers")
+        self.views, self.student_layers, self.teacher_layers = (
+            merge("views"),
+            merge("student_layers"),
+            merge("teacher_layers"),
+        )
         self.needs_teacher = any(part.needs_teacher for part in every)
         self.private_teacher = any(part.private_teacher for part in every)
 
@@ -136,7 +142,9 @@ class Sum(Criterion):
         return optimizers[0] if optimizers else None
 
     def own_loss(self, step):
-        return {f"{name}.{term}": value for name, part in self.parts.items() for term, value in part.own_loss(step).items()}
+        return {
+            f"{name}.{term}": value for name, part in self.parts.items() for term, value in part.own_loss(step).items()
+        }
 
 # %% ../../nbs/losses/criterion.ipynb #03113416
 def describe_criterion(criterion: Criterion) -> dict:
@@ -150,5 +158,9 @@ def describe_criterion(criterion: Criterion) -> dict:
             values[name] = list(value) if isinstance(value, (tuple, list)) else value
         elif isinstance(value, dict) and value and all(isinstance(v, plain) for v in value.values()):
             values[name] = {str(k): v for k, v in value.items()}
-    parts = {name: describe_criterion(child) for name, child in criterion.named_modules() if isinstance(child, Criterion) and child is not criterion}
+    parts = {
+        name: describe_criterion(child)
+        for name, child in criterion.named_modules()
+        if isinstance(child, Criterion) and child is not criterion
+    }
     return {"class": type(criterion).__name__, **values, **({"parts": parts} if isinstance(criterion, Sum) else {})}

@@ -57,7 +57,9 @@ def make_convolution(
     "The convolution of the table above. Raises ValueError for an empty shape."
     for name, shape in (("student_shape", student_shape), ("teacher_shape", teacher_shape)):
         if len(shape) != 4 or 0 in shape:
-            raise ValueError(f"{name}: wanted (batch, channels, height, width) without empty dimension, got {tuple(shape)}")
+            raise ValueError(
+                f"{name}: wanted (batch, channels, height, width) without empty dimension, got {tuple(shape)}"
+            )
     (_, channels, *have), (_, wanted_channels, *want) = student_shape, teacher_shape
     kernel = [1 + a - b for a, b in zip(have, want)]
     if have == [2 * b for b in want]:
@@ -84,10 +86,16 @@ class Regressor(nn.Module):
         self.conv, self.size = make_convolution(student_shape, teacher_shape, largest_kernel)
         self.bn = nn.BatchNorm2d(teacher_shape[1])
 
-    def forward(self, student_features: torch.Tensor) -> torch.Tensor:  # (batch, channels of the teacher, height, width)
+    def forward(
+        self, student_features: torch.Tensor
+    ) -> torch.Tensor:  # (batch, channels of the teacher, height, width)
         "The student's features in the teacher's shape. Raises ValueError for what batch norm is undefined on."
         check_floating("student_features", student_features, 4, "(batch, channels, height, width)")
-        x = student_features if torch.is_autocast_enabled(student_features.device.type) else at_least_float32(student_features)
+        x = (
+            student_features
+            if torch.is_autocast_enabled(student_features.device.type)
+            else at_least_float32(student_features)
+        )
         x = self.conv(x if self.size is None else F.adaptive_avg_pool2d(x, self.size))
         if self.training and x.numel() == x.shape[1]:
             check_batch("student_features", student_features, 2, "batch norm needs more than one value a channel")

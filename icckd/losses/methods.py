@@ -14,37 +14,37 @@ from ..core.checks import describe, near_matches
 from .classification.ab import AB
 from .classification.at import AT, SegmentationAT
 from .classification.cc import CC
-from .segmentation.cirkd import CIRKD
 from .classification.crd import CRD
-from .criterion import Criterion, Sum
 from .classification.cross_entropy import CrossEntropy
-from .segmentation.cwd import CWD, CWDFeatures
 from .classification.dist import DIST
 from .classification.dkd import DKD
-from .segmentation.dsd import DSD
 from .classification.fitnet import FitNet
 from .classification.fsp import FSP
 from .classification.ft import FT
-from .segmentation.holistic import Holistic
 from .classification.ickd import ICKDC
-from .segmentation.ickd_s import ICKDS
-from .segmentation.ifvd import IFVD
 from .classification.kd import KD
-from .segmentation.local import Local, LocalCosine
-from .segmentation.mimic import Mimic
 from .classification.mlld import MLLD
 from .classification.nst import NST
 from .classification.ofd import OFD
-from .segmentation.overhaul import OverhaulSegmentation
-from .segmentation.pairwise import PairWise
-from .segmentation.pixelwise import PixelWise
 from .classification.pkt import PKT
 from .classification.reviewkd import ReviewKD
 from .classification.rkd import RKD
-from .segmentation.cross_entropy import SegmentationCrossEntropy
-from .segmentation.skd import SKDD, SKDS
 from .classification.sp import SP
 from .classification.vid import VID
+from .criterion import Criterion, Sum
+from .segmentation.cirkd import CIRKD
+from .segmentation.cross_entropy import SegmentationCrossEntropy
+from .segmentation.cwd import CWD, CWDFeatures
+from .segmentation.dsd import DSD
+from .segmentation.holistic import Holistic
+from .segmentation.ickd_s import ICKDS
+from .segmentation.ifvd import IFVD
+from .segmentation.local import Local, LocalCosine
+from .segmentation.mimic import Mimic
+from .segmentation.overhaul import OverhaulSegmentation
+from .segmentation.pairwise import PairWise
+from .segmentation.pixelwise import PixelWise
+from .segmentation.skd import SKDD, SKDS
 
 # %% ../../nbs/losses/methods.ipynb #1a40c9f3
 @dataclass(frozen=True)
@@ -77,9 +77,21 @@ class Method:
     note: str = ""
 
 # %% ../../nbs/losses/methods.ipynb #4ac2a31e
-_DKD_BETA = {("resnet56", "resnet20"): 2.0, ("resnet110", "resnet32"): 2.0, ("wrn_40_2", "wrn_16_2"): 6.0, ("wrn_40_2", "wrn_40_1"): 6.0, ("vgg13", "vgg8"): 6.0,
-             ("resnet110", "resnet20"): 2.0, ("vgg13", "mobilenetv2"): 6.0}
-_REVIEW_WEIGHT = {("resnet56", "resnet20"): 0.6, ("resnet110", "resnet20"): 0.6, ("resnet110", "resnet32"): 1.0, ("resnet32x4", "shufflenetv2"): 8.0}
+_DKD_BETA = {
+    ("resnet56", "resnet20"): 2.0,
+    ("resnet110", "resnet32"): 2.0,
+    ("wrn_40_2", "wrn_16_2"): 6.0,
+    ("wrn_40_2", "wrn_40_1"): 6.0,
+    ("vgg13", "vgg8"): 6.0,
+    ("resnet110", "resnet20"): 2.0,
+    ("vgg13", "mobilenetv2"): 6.0,
+}
+_REVIEW_WEIGHT = {
+    ("resnet56", "resnet20"): 0.6,
+    ("resnet110", "resnet20"): 0.6,
+    ("resnet110", "resnet32"): 1.0,
+    ("resnet32x4", "shufflenetv2"): 8.0,
+}
 
 
 def _with_cross_entropy(**parts: Criterion) -> Criterion:
@@ -106,7 +118,12 @@ def _dkd(c: Context) -> DKD:
 def _strong_view_kd(c: Context) -> Criterion:
     "KD on MLLD's two views with MLLD's weights: the control that has the same images and the same number of passes."
     kd, ce, temperature = (0.5, 0.5, 1.0) if c.dataset == "imagenet" else (0.9, 0.1, 4.0)
-    return Sum(ce=CrossEntropy(ce), kd=KD(kd, temperature), ce_strong=CrossEntropy(ce, view="strong"), kd_strong=KD(kd, temperature, view="strong"))
+    return Sum(
+        ce=CrossEntropy(ce),
+        kd=KD(kd, temperature),
+        ce_strong=CrossEntropy(ce, view="strong"),
+        kd_strong=KD(kd, temperature, view="strong"),
+    )
 
 
 def _segmentation(c: Context, **parts: Criterion) -> Criterion:
@@ -117,32 +134,101 @@ def _segmentation(c: Context, **parts: Criterion) -> Criterion:
 _CLASSIFICATION = [
     Method("none", "no distillation", lambda c: Sum(ce=CrossEntropy(1.0)), ("Student",)),
     Method("kd", "KD", _kd, ("KD",)),
-    Method("fitnet", "FitNet", lambda c: _with_cross_entropy(fitnet=FitNet()), ("FitNet",), note="trained jointly, as in the tables; the paper pre-trains"),
+    Method(
+        "fitnet",
+        "FitNet",
+        lambda c: _with_cross_entropy(fitnet=FitNet()),
+        ("FitNet",),
+        note="trained jointly, as in the tables; the paper pre-trains",
+    ),
     Method("at", "AT", lambda c: _with_cross_entropy(at=AT()), ("AT",)),
     Method("sp", "SP", lambda c: _with_cross_entropy(sp=SP()), ("SP",)),
-    Method("cc", "CC", lambda c: _with_cross_entropy(cc=CC()), ("CC",), note="the loss that its authors gave RepDistiller, not the paper's kernel"),
+    Method(
+        "cc",
+        "CC",
+        lambda c: _with_cross_entropy(cc=CC()),
+        ("CC",),
+        note="the loss that its authors gave RepDistiller, not the paper's kernel",
+    ),
     Method("vid", "VID", lambda c: _with_cross_entropy(vid=VID()), ("VID",)),
     Method("rkd", "RKD", lambda c: _with_cross_entropy(rkd=RKD()), ("RKD",)),
     Method("pkt", "PKT", lambda c: _with_cross_entropy(pkt=PKT()), ("PKT",)),
-    Method("ab", "AB", lambda c: _with_cross_entropy(ab=AB()), ("AB",), note="an initialisation stage, then cross-entropy alone"),
+    Method(
+        "ab",
+        "AB",
+        lambda c: _with_cross_entropy(ab=AB()),
+        ("AB",),
+        note="an initialisation stage, then cross-entropy alone",
+    ),
     Method("ft", "FT", lambda c: _with_cross_entropy(ft=FT()), ("FT",)),
     Method("nst", "NST", lambda c: _with_cross_entropy(nst=NST()), ("NST",)),
-    Method("fsp", "FSP", lambda c: _with_cross_entropy(fsp=FSP()), ("FSP",), note="an initialisation stage, then cross-entropy alone; needs equal channels"),
+    Method(
+        "fsp",
+        "FSP",
+        lambda c: _with_cross_entropy(fsp=FSP()),
+        ("FSP",),
+        note="an initialisation stage, then cross-entropy alone; needs equal channels",
+    ),
     Method("crd", "CRD", lambda c: _with_cross_entropy(crd=CRD()), ("CRD",)),
     Method("ofd", "OFD", lambda c: _with_cross_entropy(ofd=OFD()), ("OFD",)),
-    Method("ofd.train_mode_teacher", "OFD, teacher in train mode", lambda c: _with_cross_entropy(ofd=OFD(private_teacher=True)), variant="train_mode_teacher"),
-    Method("reviewkd", "ReviewKD", lambda c: _with_cross_entropy(reviewkd=ReviewKD(_REVIEW_WEIGHT.get(c.pair, 5.0))), ("ReviewKD",)),
-    Method("reviewkd.train_mode_teacher", "ReviewKD, teacher in train mode",
-           lambda c: _with_cross_entropy(reviewkd=ReviewKD(_REVIEW_WEIGHT.get(c.pair, 5.0), private_teacher=True)), variant="train_mode_teacher"),
+    Method(
+        "ofd.train_mode_teacher",
+        "OFD, teacher in train mode",
+        lambda c: _with_cross_entropy(ofd=OFD(private_teacher=True)),
+        variant="train_mode_teacher",
+    ),
+    Method(
+        "reviewkd",
+        "ReviewKD",
+        lambda c: _with_cross_entropy(reviewkd=ReviewKD(_REVIEW_WEIGHT.get(c.pair, 5.0))),
+        ("ReviewKD",),
+    ),
+    Method(
+        "reviewkd.train_mode_teacher",
+        "ReviewKD, teacher in train mode",
+        lambda c: _with_cross_entropy(reviewkd=ReviewKD(_REVIEW_WEIGHT.get(c.pair, 5.0), private_teacher=True)),
+        variant="train_mode_teacher",
+    ),
     Method("dkd", "DKD", lambda c: _with_cross_entropy(dkd=_dkd(c)), ("DKD",)),
-    Method("dist", "DIST", lambda c: _with_cross_entropy(dist=DIST(temperature=1.0 if c.dataset == "imagenet" else 4.0)), ("DIST",)),
+    Method(
+        "dist",
+        "DIST",
+        lambda c: _with_cross_entropy(dist=DIST(temperature=1.0 if c.dataset == "imagenet" else 4.0)),
+        ("DIST",),
+    ),
     Method("ickd_c", "ICKD-C without the KD term", lambda c: _with_cross_entropy(ickd_c=ICKDC()), ("ICKD-C (w/o KL)",)),
-    Method("ickd_c+kd", "ICKD-C", lambda c: _with_cross_entropy(kd=KD(1.0), ickd_c=ICKDC()) if c.dataset != "imagenet" else
-           Sum(ce=CrossEntropy(0.5), kd=KD(0.5, temperature=1.0), ickd_c=ICKDC(500.0, normalisation="imagenet", kernel_size=3)), ("ICKD-C",)),
+    Method(
+        "ickd_c+kd",
+        "ICKD-C",
+        lambda c: (
+            _with_cross_entropy(kd=KD(1.0), ickd_c=ICKDC())
+            if c.dataset != "imagenet"
+            else Sum(
+                ce=CrossEntropy(0.5),
+                kd=KD(0.5, temperature=1.0),
+                ickd_c=ICKDC(500.0, normalisation="imagenet", kernel_size=3),
+            )
+        ),
+        ("ICKD-C",),
+    ),
     Method("mlld", "MLLD as released", lambda c: MLLD(**_mlld(c)), ("MLLD",), variant="as_released"),
-    Method("mlld.as_intended", "MLLD as intended", lambda c: MLLD(variant="as_intended", **_mlld(c)), variant="as_intended"),
-    Method("mlld.weak_view", "MLLD, weak view only", lambda c: MLLD(strong_view=False, **_mlld(c)), variant="weak_view", note="MLLD under the common recipe"),
-    Method("kd.strong_view", "KD with MLLD's views", _strong_view_kd, variant="strong_view", note="the control: MLLD's images, KD's loss"),
+    Method(
+        "mlld.as_intended", "MLLD as intended", lambda c: MLLD(variant="as_intended", **_mlld(c)), variant="as_intended"
+    ),
+    Method(
+        "mlld.weak_view",
+        "MLLD, weak view only",
+        lambda c: MLLD(strong_view=False, **_mlld(c)),
+        variant="weak_view",
+        note="MLLD under the common recipe",
+    ),
+    Method(
+        "kd.strong_view",
+        "KD with MLLD's views",
+        _strong_view_kd,
+        variant="strong_view",
+        note="the control: MLLD's images, KD's loss",
+    ),
 ]
 
 # %% ../../nbs/losses/methods.ipynb #8a84f4c3
@@ -158,23 +244,75 @@ _SEGMENTATION = [
     Method("mimic", "MIMIC", lambda c: _segmentation(c, mimic=Mimic()), ("MIMIC",)),
     Method("local", "LOCAL", lambda c: _segmentation(c, local=Local()), ("LOCAL",)),
     Method("local.cosine", "LOCAL, cosine", lambda c: _segmentation(c, local=LocalCosine()), variant="cosine"),
-    Method("pairwise", "pair-wise", lambda c: _segmentation(c, pairwise=PairWise()), ("PA",), note="pooled nodes, as in SKDD's code"),
-    Method("pairwise.cvpr19", "pair-wise, full map", lambda c: _segmentation(c, pairwise=PairWise(form="cvpr19")), variant="cvpr19"),
-    Method("pairwise.cirkd", "pair-wise, CIRKD's", lambda c: _segmentation(c, pairwise=PairWise(form="cirkd")), variant="cirkd"),
+    Method(
+        "pairwise",
+        "pair-wise",
+        lambda c: _segmentation(c, pairwise=PairWise()),
+        ("PA",),
+        note="pooled nodes, as in SKDD's code",
+    ),
+    Method(
+        "pairwise.cvpr19",
+        "pair-wise, full map",
+        lambda c: _segmentation(c, pairwise=PairWise(form="cvpr19")),
+        variant="cvpr19",
+    ),
+    Method(
+        "pairwise.cirkd",
+        "pair-wise, CIRKD's",
+        lambda c: _segmentation(c, pairwise=PairWise(form="cirkd")),
+        variant="cirkd",
+    ),
     Method("holistic", "holistic", lambda c: _segmentation(c, holistic=Holistic()), ("HO",)),
     Method("skds", "SKDS", lambda c: _segmentation(c, skds=SKDS()), ("SKDS",)),
     Method("skdd", "SKDD", lambda c: _segmentation(c, skdd=SKDD()), ("SKDD", "PI+PA+HO")),
-    Method("ifvd", "IFVD", lambda c: _segmentation(c, ifvd=IFVD(ignore_index=c.ignore_index), pixelwise=PixelWise(10.0, scale="ifvd"), holistic=Holistic(0.001)), ("IFVD",),
-           note="as published: with the pixel-wise and the holistic term"),
-    Method("ifvd.alone", "IFVD term alone", lambda c: _segmentation(c, ifvd=IFVD(ignore_index=c.ignore_index)), variant="alone"),
+    Method(
+        "ifvd",
+        "IFVD",
+        lambda c: _segmentation(
+            c, ifvd=IFVD(ignore_index=c.ignore_index), pixelwise=PixelWise(10.0, scale="ifvd"), holistic=Holistic(0.001)
+        ),
+        ("IFVD",),
+        note="as published: with the pixel-wise and the holistic term",
+    ),
+    Method(
+        "ifvd.alone",
+        "IFVD term alone",
+        lambda c: _segmentation(c, ifvd=IFVD(ignore_index=c.ignore_index)),
+        variant="alone",
+    ),
     Method("overhaul", "Overhaul", lambda c: _segmentation(c, overhaul=OverhaulSegmentation()), ("Overhaul",)),
     Method("cwd", "CWD on logits", lambda c: _segmentation(c, cwd=CWD()), ("CWD",)),
     Method("cwd.features", "CWD on features", lambda c: _segmentation(c, cwd=CWDFeatures()), variant="features"),
-    Method("cwd.spatial", "CWD ablation: softmax over classes", lambda c: _segmentation(c, cwd=CWD(norm="spatial")), variant="spatial"),
-    Method("cwd.channel_mean", "CWD ablation: channel means", lambda c: _segmentation(c, cwd=CWD(norm="channel_mean", divergence="mse")), variant="channel_mean"),
-    *[Method(f"ickd_s.grid{n}", f"ICKD-S {n}x{n}", lambda c, n=n: _segmentation(c, ickd_s=ICKDS(grid=(n, n))), (f"ICKD-S grid {n}x{n}",), variant=f"grid{n}")
-      for n in (1, 16, 32)],
-    Method("ickd_s", "ICKD-S 4x4", lambda c: _segmentation(c, ickd_s=ICKDS(grid=(4, 4))), ("ICKD-S grid 4x4",), variant="grid4"),
+    Method(
+        "cwd.spatial",
+        "CWD ablation: softmax over classes",
+        lambda c: _segmentation(c, cwd=CWD(norm="spatial")),
+        variant="spatial",
+    ),
+    Method(
+        "cwd.channel_mean",
+        "CWD ablation: channel means",
+        lambda c: _segmentation(c, cwd=CWD(norm="channel_mean", divergence="mse")),
+        variant="channel_mean",
+    ),
+    *[
+        Method(
+            f"ickd_s.grid{n}",
+            f"ICKD-S {n}x{n}",
+            lambda c, n=n: _segmentation(c, ickd_s=ICKDS(grid=(n, n))),
+            (f"ICKD-S grid {n}x{n}",),
+            variant=f"grid{n}",
+        )
+        for n in (1, 16, 32)
+    ],
+    Method(
+        "ickd_s",
+        "ICKD-S 4x4",
+        lambda c: _segmentation(c, ickd_s=ICKDS(grid=(4, 4))),
+        ("ICKD-S grid 4x4",),
+        variant="grid4",
+    ),
     Method("cirkd", "CIRKD", lambda c: _segmentation(c, cirkd=CIRKD(ignore_index=c.ignore_index)), ("CIRKD",)),
     Method("dsd", "DSD", lambda c: _segmentation(c, dsd=DSD(auxiliary=c.auxiliary)), ("DSD",)),
 ]
@@ -186,7 +324,9 @@ METHODS = {"classification": {m.name: m for m in _CLASSIFICATION}, "segmentation
 def _table(name: str, task: str) -> dict[str, Method]:
     "The task's rows. Raises ValueError for an unknown task and for a name that is no text."
     if not isinstance(task, str) or task not in METHODS:
-        raise ValueError(f"task: wanted one of {', '.join(METHODS)}, got {describe(task)}; {near_matches(task, METHODS)}")
+        raise ValueError(
+            f"task: wanted one of {', '.join(METHODS)}, got {describe(task)}; {near_matches(task, METHODS)}"
+        )
     if not isinstance(name, str):
         raise ValueError(f"name: wanted a method's name, got {describe(name)}")
     return METHODS[task]
@@ -201,9 +341,23 @@ def find_method(
     if name in table:
         return table[name]
     base, plus, kd = name.partition("+")
-    if task == "classification" and plus and kd == "kd" and base in table and base not in ("none", "kd", "kd.strong_view") and not base.startswith("mlld"):
+    if (
+        task == "classification"
+        and plus
+        and kd == "kd"
+        and base in table
+        and base not in ("none", "kd", "kd.strong_view")
+        and not base.startswith("mlld")
+    ):
         row = table[base]
-        return Method(name, f"{row.title} + KD", lambda c: _plus_kd(row.build(c), c), tuple(f"{alias}+KD" for alias in row.published_as), row.variant, row.note)
+        return Method(
+            name,
+            f"{row.title} + KD",
+            lambda c: _plus_kd(row.build(c), c),
+            tuple(f"{alias}+KD" for alias in row.published_as),
+            row.variant,
+            row.note,
+        )
     raise ValueError(f"method {name!r} for {task}: {near_matches(name, table)}")
 
 
@@ -232,4 +386,8 @@ def published_method(
     for method in table.values():
         if name in method.published_as:
             return method.name
-    return f"{published_method(name[:-3], task)}+kd" if name.endswith("+KD") and published_method(name[:-3], task) else None
+    return (
+        f"{published_method(name[:-3], task)}+kd"
+        if name.endswith("+KD") and published_method(name[:-3], task)
+        else None
+    )

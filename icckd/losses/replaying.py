@@ -72,7 +72,9 @@ def compare_with_golden(
         largest = np.abs(expected).max()
         difference = np.abs(got - expected).max()
         differences[name] = float(difference / largest) if largest else float(difference)
-        assert difference <= (tolerance * largest if largest else 1e-12), f"{Path(path).name}: {name} differs by {differences[name]:.2e}"
+        assert difference <= (tolerance * largest if largest else 1e-12), (
+            f"{Path(path).name}: {name} differs by {differences[name]:.2e}"
+        )
     missing = set(wanted_gradients(meta)) - set(differences)
     assert not missing, f"{Path(path).name}: not replayed: {sorted(missing)}"
     return differences

@@ -18,7 +18,11 @@ def resize(
 ) -> torch.Tensor:  # (batch, channels, *size), float32 or better
     "Bilinear resize with `align_corners=True`; the identity where the size is already right."
     x = at_least_float32(x)
-    return x if tuple(x.shape[2:]) == tuple(size) else F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+    return (
+        x
+        if tuple(x.shape[2:]) == tuple(size)
+        else F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+    )
 
 
 def match_size(
@@ -45,7 +49,9 @@ def labels_at_size(
 ) -> torch.Tensor:  # (batch, *size), int64
     "Labels by the legacy nearest rule: position i reads floor(i * in / out). Raises ValueError if labels are no maps."
     if not is_integer_tensor(labels) or labels.ndim != 3 or 0 in labels.shape:
-        raise ValueError(f"labels: wanted integer maps (batch, height, width) without empty dimension, got {describe(labels)}")
+        raise ValueError(
+            f"labels: wanted integer maps (batch, height, width) without empty dimension, got {describe(labels)}"
+        )
     if tuple(labels.shape[1:]) == tuple(size):
         return labels.long()
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest")[:, 0].long()

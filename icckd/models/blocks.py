@@ -62,7 +62,9 @@ def initialise_fan_out(
 def publish_stages(
     network: nn.Module,
     stem: tuple[str, str],  # module paths of the stem and of its value before the activation
-    stages: list[tuple[str, str, str | None]],  # for each stage: path of its end, path before the activation, path of the batch norm feeding it
+    stages: list[
+        tuple[str, str, str | None]
+    ],  # for each stage: path of its end, path before the activation, path of the batch norm feeding it
     last: str,  # path of the last convolutional map
     pooled: str,  # path of the pooled vector
 ) -> nn.Module:  # the same network

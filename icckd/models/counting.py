@@ -59,7 +59,11 @@ def _empty_pass(
     try:
         with _evaluating(network), torch.no_grad():
             try:
-                return functional_call(reading, {k: torch.empty_like(v, device="meta") for k, v in own.items()}, torch.empty(shape, device="meta", dtype=like.dtype))
+                return functional_call(
+                    reading,
+                    {k: torch.empty_like(v, device="meta") for k, v in own.items()},
+                    torch.empty(shape, device="meta", dtype=like.dtype),
+                )
             except (NotImplementedError, RuntimeError):  # the network looks at values
                 return reader(torch.zeros(shape, device=like.device, dtype=like.dtype))
     finally:

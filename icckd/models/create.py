@@ -39,7 +39,9 @@ def check_network(name: str) -> None:
     if library in LIBRARIES and colon:
         getattr(import_module("icckd.models.imagenet"), f"check_{library}")(foreign)
     elif name not in NETWORKS:
-        raise ValueError(f"network: unknown {name!r}; {near_matches(name, [*NETWORKS, *(f'{library}:NAME' for library in LIBRARIES)])}")
+        raise ValueError(
+            f"network: unknown {name!r}; {near_matches(name, [*NETWORKS, *(f'{library}:NAME' for library in LIBRARIES)])}"
+        )
 
 
 def network_module(name: str) -> str:

@@ -11,8 +11,21 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .segmentation_trunks import BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork
-from .segmentation_trunks import auxiliary_head, check_network_arguments, conv_norm, deep_stem, initialise, initialise_trunk, scaled, stretch
+from icckd.models.segmentation_trunks import (
+    BasicBlock,
+    Bottleneck,
+    MobileNetV2Trunk,
+    ResNetTrunk,
+    SegmentationNetwork,
+    auxiliary_head,
+    check_network_arguments,
+    conv_norm,
+    deep_stem,
+    initialise,
+    initialise_trunk,
+    scaled,
+    stretch,
+)
 
 # %% ../../nbs/models/deeplab.ipynb #a53bd6a0
 class AtrousPyramid(nn.Module):
@@ -31,7 +44,9 @@ class AtrousPyramid(nn.Module):
         self.branches = nn.ModuleList([nn.Sequential(*conv_norm(inputs, inner, 1, slope=slope))])
         self.branches += [nn.Sequential(*conv_norm(inputs, inner, 3, dilation=rate, slope=slope)) for rate in rates]
         self.mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_norm(inputs, inner, 1, slope=slope))
-        self.project = nn.Sequential(*conv_norm(inner * (len(rates) + 2), channels, 1, slope=slope), dropout or nn.Identity())
+        self.project = nn.Sequential(
+            *conv_norm(inner * (len(rates) + 2), channels, 1, slope=slope), dropout or nn.Identity()
+        )
 
     @property
     def one_pixel_norm(self) -> nn.Module:
@@ -65,7 +80,9 @@ def _deeplab_resnet(num_classes, block, depths, channels, width, dropout, initia
     check_network_arguments(num_classes, width, dropout)
     trunk = ResNetTrunk(block, depths, deep_stem(width), width)
     initialise_trunk(trunk, initialisation, weights, None)
-    return _deeplab(num_classes, trunk, scaled(channels // 2, width), scaled(channels, width), dropout, rates, with_aux=True)
+    return _deeplab(
+        num_classes, trunk, scaled(channels // 2, width), scaled(channels, width), dropout, rates, with_aux=True
+    )
 
 # %% ../../nbs/models/deeplab.ipynb #57f40fae
 def deeplab_r101(

@@ -13,8 +13,20 @@ from torch import nn
 
 from ..core.checks import check_number
 from .deeplab import AtrousPyramid
-from .segmentation_trunks import BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork
-from .segmentation_trunks import check_network_arguments, conv_norm, initialise, initialise_trunk, plain_stem, scaled, stretch
+from icckd.models.segmentation_trunks import (
+    BasicBlock,
+    Bottleneck,
+    MobileNetV2Trunk,
+    ResNetTrunk,
+    SegmentationNetwork,
+    check_network_arguments,
+    conv_norm,
+    initialise,
+    initialise_trunk,
+    plain_stem,
+    scaled,
+    stretch,
+)
 
 # %% ../../nbs/models/deeplabv3plus.ipynb #0afb30a0
 class Decoder(nn.Module):
@@ -31,7 +43,9 @@ class Decoder(nn.Module):
         reduced = scaled(48, width)
         self.dropout = nn.Dropout(head_dropout)
         self.reduce = nn.Sequential(*conv_norm(low_channels, reduced, 1))
-        self.mix = nn.Sequential(*conv_norm(channels + reduced, channels), nn.Dropout(head_dropout), *conv_norm(channels, channels))
+        self.mix = nn.Sequential(
+            *conv_norm(channels + reduced, channels), nn.Dropout(head_dropout), *conv_norm(channels, channels)
+        )
 
     def forward(
         self,
@@ -50,7 +64,11 @@ class DeepLabV3Plus(SegmentationNetwork):
         super().__init__(trunk, pyramid, nn.Sequential(nn.Dropout(dropout), nn.Conv2d(channels, num_classes, 1)))
         self.decoder = Decoder(trunk.low_channels, channels, width, head_dropout)
         initialise(self.pyramid), initialise(self.decoder)
-        self.layers |= {"pyramid_preact": "pyramid.project.2:input", "decoder": "decoder", "decoder_preact": "decoder.mix.6:input"}
+        self.layers |= {
+            "pyramid_preact": "pyramid.project.2:input",
+            "decoder": "decoder",
+            "decoder_preact": "decoder.mix.6:input",
+        }
         self.preact_norms |= {"pyramid_preact": "pyramid.project.1", "decoder_preact": "decoder.mix.5"}
 
     def forward(

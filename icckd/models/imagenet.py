@@ -19,7 +19,9 @@ from .layers import publish_layers
 # %% ../../nbs/models/imagenet.ipynb #cb5dc54d
 def _block(*convolutions: nn.Conv2d) -> nn.Sequential:
     "Convolutions, each with batch norm and ReLU."
-    return nn.Sequential(*[layer for conv in convolutions for layer in (conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU())])
+    return nn.Sequential(
+        *[layer for conv in convolutions for layer in (conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU())]
+    )
 
 
 class MobileNetV1(nn.Module):
@@ -53,7 +55,11 @@ def _stage_end(stage: nn.Sequential) -> tuple[str, str] | None:
 
 def _classifier(network: nn.Module, num_classes: int) -> str | None:
     "Path of the last linear layer with as many outputs as classes."
-    paths = [path for path, module in network.named_modules() if isinstance(module, nn.Linear) and module.out_features == num_classes]
+    paths = [
+        path
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == num_classes
+    ]
     return paths[-1] if paths else None
 
 # %% ../../nbs/models/imagenet.ipynb #bf0d7b88
@@ -71,7 +77,9 @@ def publish_known(network: nn.Module, num_classes: int) -> nn.Module:
     if head is None or stem is None or None in ends:
         return publish_layers(network, {"pooled": f"{head}:input"} if head else {})
     blocks = [f"{name}.{len(getattr(network, name)) - 1}" for name in trunk]
-    stages = [(name, f"{block}.{act}:input", f"{block}.{norm}") for name, block, (act, norm) in zip(trunk, blocks, ends)]
+    stages = [
+        (name, f"{block}.{act}:input", f"{block}.{norm}") for name, block, (act, norm) in zip(trunk, blocks, ends)
+    ]
     return publish_stages(network, (stem, f"{stem}:input"), stages, "layer4", f"{head}:input")
 
 # %% ../../nbs/models/imagenet.ipynb #6f812520
@@ -93,7 +101,9 @@ def _pretrained_state(name: str) -> dict:
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         where = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rsplit('/', 1)[-1]}"
-        raise FileNotFoundError(f"pretrained weights of torchvision:{name} are not in {where} and could not be fetched ({error})") from error
+        raise FileNotFoundError(
+            f"pretrained weights of torchvision:{name} are not in {where} and could not be fetched ({error})"
+        ) from error
 
 
 def _take_logits(module, inputs, output):
@@ -111,13 +121,23 @@ def torchvision_network(
     from torchvision import models
 
     segmentation = name in models.list_models(module=models.segmentation)
-    own = {"weights_backbone": None} if segmentation else {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    own = (
+        {"weights_backbone": None}
+        if segmentation
+        else {"aux_logits": False, "init_weights": True}
+        if name in ("googlenet", "inception_v3")
+        else {}
+    )
     network = models.get_model(name, weights=None, num_classes=num_classes, **own | options)
     if segmentation:
         network.register_forward_hook(_take_logits)
     if pretrained:
         wanted = network.state_dict()
-        found = {key: value for key, value in _pretrained_state(name).items() if key in wanted and value.shape == wanted[key].shape}
+        found = {
+            key: value
+            for key, value in _pretrained_state(name).items()
+            if key in wanted and value.shape == wanted[key].shape
+        }
         network.load_state_dict(found, strict=False)
     return publish_known(network, num_classes)
 
@@ -140,7 +160,9 @@ def check_timm(name: str) -> None:
         raise ValueError(f"network: timm:{name} needs the package timm ({error})") from error
     if not timm.is_model(name):
         near = near_matches(name, timm.list_models())
-        raise ValueError(f"network: timm has no {name!r}; {near if near.startswith('did') else 'timm.list_models() shows what it has'}")
+        raise ValueError(
+            f"network: timm has no {name!r}; {near if near.startswith('did') else 'timm.list_models() shows what it has'}"
+        )
 
 # %% ../../nbs/models/imagenet.ipynb #07f44a77
 def timm_network(
@@ -158,5 +180,7 @@ def timm_network(
     except (URLError, OSError, RuntimeError) as error:
         if not pretrained:
             raise
-        raise FileNotFoundError(f"pretrained weights of timm:{name} are not in its cache and could not be fetched ({error})") from error
+        raise FileNotFoundError(
+            f"pretrained weights of timm:{name} are not in its cache and could not be fetched ({error})"
+        ) from error
     return publish_known(network, num_classes)

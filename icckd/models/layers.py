@@ -44,7 +44,9 @@ def expand_layers(
         if name in ("stages", "stages_preact"):
             stages = getattr(network, "stages", None)
             if not stages or not isinstance(stages, tuple):  # some foreign networks have a module of that name
-                raise ValueError(f"layer {name!r}: {type(network).__name__} publishes no stages; name the layers by module path")
+                raise ValueError(
+                    f"layer {name!r}: {type(network).__name__} publishes no stages; name the layers by module path"
+                )
             ending = name.removeprefix("stages")
             expanded += [stage + ending for stage in stages]
         else:
@@ -81,8 +83,10 @@ class LayerReader:
 
     def _hook(self, name: str):
         module, of_input = find_module(self.network, name)
+
         def keep(module, inputs, output):
             self._read[name] = inputs[0] if of_input else output
+
         return module.register_forward_hook(keep)
 
     def __call__(

@@ -28,7 +28,15 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.shortcut else self.conv(x)
 
 # %% ../../nbs/models/mobilenetv2.ipynb #17ccfd67
-_PLAN = ((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2), (6, 48, 3, 1), (6, 80, 3, 2), (6, 160, 1, 1))  # expansion, channels, blocks, stride
+_PLAN = (
+    (1, 8, 1, 1),
+    (6, 12, 2, 1),
+    (6, 16, 3, 2),
+    (6, 32, 4, 2),
+    (6, 48, 3, 1),
+    (6, 80, 3, 2),
+    (6, 160, 1, 1),
+)  # expansion, channels, blocks, stride
 
 
 def _stage(channels_in: int, expansion: int, channels: int, count: int, stride: int) -> nn.Sequential:

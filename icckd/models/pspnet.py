@@ -11,8 +11,21 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .segmentation_trunks import BasicBlock, Bottleneck, MobileNetV2Trunk, ResNetTrunk, SegmentationNetwork
-from .segmentation_trunks import auxiliary_head, check_network_arguments, conv_norm, deep_stem, initialise, initialise_trunk, scaled, stretch
+from icckd.models.segmentation_trunks import (
+    BasicBlock,
+    Bottleneck,
+    MobileNetV2Trunk,
+    ResNetTrunk,
+    SegmentationNetwork,
+    auxiliary_head,
+    check_network_arguments,
+    conv_norm,
+    deep_stem,
+    initialise,
+    initialise_trunk,
+    scaled,
+    stretch,
+)
 
 # %% ../../nbs/models/pspnet.ipynb #75ea2cec
 class PyramidPooling(nn.Module):
@@ -26,8 +39,12 @@ class PyramidPooling(nn.Module):
         dropout: float = 0.1,  # of whole channels of the result
     ):
         super().__init__()
-        self.grids = nn.ModuleList(nn.Sequential(nn.AdaptiveAvgPool2d(b), *conv_norm(inputs, channels, 1, slope=0.01)) for b in bins)
-        self.bottleneck = nn.Sequential(*conv_norm(inputs + len(bins) * channels, channels, 3, slope=0.01), nn.Dropout2d(dropout))
+        self.grids = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(b), *conv_norm(inputs, channels, 1, slope=0.01)) for b in bins
+        )
+        self.bottleneck = nn.Sequential(
+            *conv_norm(inputs + len(bins) * channels, channels, 3, slope=0.01), nn.Dropout2d(dropout)
+        )
 
     @property
     def one_pixel_norm(self) -> nn.Module:

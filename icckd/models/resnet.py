@@ -34,7 +34,10 @@ class BasicBlock(nn.Module):
 
 
 def _stage(blocks: int, channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(BasicBlock(channels_in, channels_out, stride), *[BasicBlock(channels_out, channels_out) for _ in range(blocks - 1)])
+    return nn.Sequential(
+        BasicBlock(channels_in, channels_out, stride),
+        *[BasicBlock(channels_out, channels_out) for _ in range(blocks - 1)],
+    )
 
 # %% ../../nbs/models/resnet.ipynb #11c411da
 class ResNet(nn.Module):
@@ -54,11 +57,19 @@ class ResNet(nn.Module):
             raise ValueError(f"depth: wanted 6 n + 2 (8, 14, 20, ...), got {depth}")
         blocks = depth // 6
         self.conv1, self.bn1, self.relu = convolution(3, channels[0]), nn.BatchNorm2d(channels[0]), nn.ReLU()
-        self.layer1, self.layer2, self.layer3 = (_stage(blocks, *channels[i : i + 2], stride) for i, stride in enumerate((1, 2, 2)))
+        self.layer1, self.layer2, self.layer3 = (
+            _stage(blocks, *channels[i : i + 2], stride) for i, stride in enumerate((1, 2, 2))
+        )
         self.avgpool, self.flatten, self.fc = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[3], num_classes)
         initialise_fan_out(self)
         ends = [f"layer{i}.{blocks - 1}" for i in (1, 2, 3)]
-        publish_stages(self, ("relu", "bn1"), [(f"{end}.relu", f"{end}.relu:input", f"{end}.bn2") for end in ends], f"{ends[-1]}.relu", "flatten")
+        publish_stages(
+            self,
+            ("relu", "bn1"),
+            [(f"{end}.relu", f"{end}.relu:input", f"{end}.bn2") for end in ends],
+            f"{ends[-1]}.relu",
+            "flatten",
+        )
 
     def forward(self, images):
         check_images(images)

@@ -39,10 +39,18 @@ class ResNet50(nn.Module):
         self.avgpool, self.flatten, self.linear = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, num_classes)
         initialise_fan_out(self)
         ends = ("layer1.2", "layer2.3", "layer3.5", "layer4.2")
-        publish_stages(self, ("relu", "bn1"), [(f"{end}.relu", f"{end}.relu:input", f"{end}.bn3") for end in ends], "layer4.2.relu", "flatten")
+        publish_stages(
+            self,
+            ("relu", "bn1"),
+            [(f"{end}.relu", f"{end}.relu:input", f"{end}.bn3") for end in ends],
+            "layer4.2.relu",
+            "flatten",
+        )
 
     def _stage(self, blocks, channels_in, inner, stride):
-        return nn.Sequential(Bottleneck(channels_in, inner, stride), *[Bottleneck(4 * inner, inner) for _ in range(blocks - 1)])
+        return nn.Sequential(
+            Bottleneck(channels_in, inner, stride), *[Bottleneck(4 * inner, inner) for _ in range(blocks - 1)]
+        )
 
     def forward(self, images):
         check_images(images)

@@ -42,7 +42,10 @@ def conv_norm(
     bias: bool = False,
 ) -> list[nn.Module]:  # convolution, batch norm, activation
     "The three modules that every head is made of."
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=bias), nn.BatchNorm2d(outputs)]
+    layers = [
+        nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=bias),
+        nn.BatchNorm2d(outputs),
+    ]
     return layers if slope is None else layers + [nn.LeakyReLU(slope) if slope else nn.ReLU()]
 
 # %% ../../nbs/models/segmentation_trunks.ipynb #cd02e16c
@@ -150,7 +153,10 @@ def make_stage(
     factors = multi_grid or (1,) * depth
     if len(factors) != depth:
         raise ValueError(f"multi_grid: wanted {depth} factors, one a block, got {describe(multi_grid)}")
-    blocks = [block(inputs if i == 0 else planes * block.expansion, planes, stride if i == 0 else 1, dilation * f) for i, f in enumerate(factors)]
+    blocks = [
+        block(inputs if i == 0 else planes * block.expansion, planes, stride if i == 0 else 1, dilation * f)
+        for i, f in enumerate(factors)
+    ]
     return nn.Sequential(*blocks)
 
 # %% ../../nbs/models/segmentation_trunks.ipynb #14ffdc65
@@ -177,7 +183,9 @@ class ResNetTrunk(nn.Module):
             grid = multi_grid if i == 3 else ()
             self.add_module(f"layer{i + 1}", make_stage(block, inputs[i], planes[i], depths[i], *places[i], grid))
         ends = {f"stage{i}": f"layer{i}.{depth - 1}" for i, depth in enumerate(depths, 1)}
-        self.layers = {s: f"{e}.relu" for s, e in ends.items()} | {f"{s}_preact": f"{e}.relu:input" for s, e in ends.items()}
+        self.layers = {s: f"{e}.relu" for s, e in ends.items()} | {
+            f"{s}_preact": f"{e}.relu:input" for s, e in ends.items()
+        }
         self.preact_norms = {f"{s}_preact": f"{e}.{'bn2' if block is BasicBlock else 'bn3'}" for s, e in ends.items()}
         initialise(self)
 
@@ -226,11 +234,17 @@ def read_tensors(
     "The named tensors in a file. Raises ValueError that names the file if there is none or it holds something else."
     path = Path(path)
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        content = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except OSError as error:
         raise ValueError(f"weights: could not read {path} ({error.strerror or error})") from error
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"weights: {path} is damaged or holds more than tensors, which is not loaded ({type(error).__name__})") from error
+        raise ValueError(
+            f"weights: {path} is damaged or holds more than tensors, which is not loaded ({type(error).__name__})"
+        ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -257,7 +271,9 @@ def trunk_names(
     for mark, names in _sequential_stems.items():
         if mark in tensors:
             first = {k: k.rpartition(".")[0] for k in tensors}
-            tensors = {names[first[k]] + k.removeprefix(first[k]) if first[k] in names else k: x for k, x in tensors.items()}
+            tensors = {
+                names[first[k]] + k.removeprefix(first[k]) if first[k] in names else k: x for k, x in tensors.items()
+            }
             break
     return {f"stem.{k}" if k.split(".")[0] in _stem_names else k: x for k, x in tensors.items()}
 
@@ -270,10 +286,14 @@ def load_trunk(
     "Fills a trunk. Raises ValueError that lists what does not fit; the trunk is then unchanged."
     given, wanted = trunk_names(tensors), trunk.state_dict()
     problems = {
-        "missing": [k for k in wanted if k not in given and not k.endswith("num_batches_tracked")],  # older files count no batches
+        "missing": [
+            k for k in wanted if k not in given and not k.endswith("num_batches_tracked")
+        ],  # older files count no batches
         "unknown": [k for k in given if k not in wanted],
         "of another shape": [
-            f"{k} {tuple(given[k].shape)} for {tuple(x.shape)}" for k, x in wanted.items() if k in given and given[k].shape != x.shape
+            f"{k} {tuple(given[k].shape)} for {tuple(x.shape)}"
+            for k, x in wanted.items()
+            if k in given and given[k].shape != x.shape
         ],
     }
     if any(problems.values()):
@@ -293,18 +313,26 @@ def initialise_trunk(
     if initialisation not in ("scratch", "imagenet"):
         raise ValueError(f"initialisation: wanted 'scratch' or 'imagenet', got {describe(initialisation)}")
     if initialisation == "scratch" and weights is not None:
-        raise ValueError(f"weights: wanted None with initialisation='scratch', got {describe(weights)}; say initialisation='imagenet'")
+        raise ValueError(
+            f"weights: wanted None with initialisation='scratch', got {describe(weights)}; say initialisation='imagenet'"
+        )
     if initialisation == "scratch":
         return
     if weights is not None:
         return load_trunk(trunk, read_tensors(weights), str(weights))
     if torchvision_name is None:
-        raise ValueError("initialisation: torchvision has no weights for this trunk (a ResNet with the deep stem of three 3x3 convolutions, "
-                         "or a width other than 1); give a file: weights=PATH")
+        raise ValueError(
+            "initialisation: torchvision has no weights for this trunk (a ResNet with the deep stem of three 3x3 convolutions, "
+            "or a width other than 1); give a file: weights=PATH"
+        )
     try:
-        tensors = get_model_weights(torchvision_name)["IMAGENET1K_V1"].get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
+        tensors = get_model_weights(torchvision_name)["IMAGENET1K_V1"].get_state_dict(
+            progress=False, check_hash=True, weights_only=True, map_location="cpu"
+        )
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"initialisation: could not download torchvision's weights of {torchvision_name} ({error}); give a file: weights=PATH") from error
+        raise ValueError(
+            f"initialisation: could not download torchvision's weights of {torchvision_name} ({error}); give a file: weights=PATH"
+        ) from error
     load_trunk(trunk, tensors, f"torchvision's {torchvision_name}")
 
 # %% ../../nbs/models/segmentation_trunks.ipynb #5851634e
@@ -315,7 +343,11 @@ def auxiliary_head(
     dropout: float = 0.1,  # of whole channels
 ) -> nn.Sequential:
     "3x3 convolution (with a bias, as published), norm, leaky ReLU, dropout of channels, 1x1 convolution to classes."
-    return nn.Sequential(*conv_norm(inputs, channels, 3, slope=0.01, bias=True), nn.Dropout2d(dropout), nn.Conv2d(channels, num_classes, 1))
+    return nn.Sequential(
+        *conv_norm(inputs, channels, 3, slope=0.01, bias=True),
+        nn.Dropout2d(dropout),
+        nn.Conv2d(channels, num_classes, 1),
+    )
 
 # %% ../../nbs/models/segmentation_trunks.ipynb #ac74298d
 def stretch(
@@ -354,18 +386,24 @@ class SegmentationNetwork(nn.Module):
         self.trunk, self.pyramid, self.classifier, self.aux_head = trunk, pyramid, classifier, aux_head
         self.stages = ("stage1", "stage2", "stage3", "stage4")
         self.layers = {name: f"trunk.{path}" for name, path in trunk.layers.items()}
-        self.layers |= {"last": self.layers["stage4"], "pyramid": "pyramid"} | ({"aux_logits": "aux_head"} if aux_head is not None else {})
+        self.layers |= {"last": self.layers["stage4"], "pyramid": "pyramid"} | (
+            {"aux_logits": "aux_head"} if aux_head is not None else {}
+        )
         self.preact_norms = {name: f"trunk.{path}" for name, path in trunk.preact_norms.items()}
 
     def check(self, images: torch.Tensor) -> None:
         "Raises ValueError for images that the network cannot take."
         check_floating("images", images, 4, "(batch, 3, height, width)")
         if images.shape[1] != 3 or min(images.shape[2:]) < self.smallest:
-            raise ValueError(f"images: wanted shape (batch, 3, height, width) with sides of at least {self.smallest}, got {describe(images)}")
+            raise ValueError(
+                f"images: wanted shape (batch, 3, height, width) with sides of at least {self.smallest}, got {describe(images)}"
+            )
         norm = self.pyramid.one_pixel_norm
         if len(images) == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
-            raise ValueError("images: wanted a batch of at least 2 in training, because the batch norm after the pyramid's 1x1 pooling has one value "
-                             f"an image and channel, got {describe(images)}; drop the last incomplete batch, or call eval() to evaluate")
+            raise ValueError(
+                "images: wanted a batch of at least 2 in training, because the batch norm after the pyramid's 1x1 pooling has one value "
+                f"an image and channel, got {describe(images)}; drop the last incomplete batch, or call eval() to evaluate"
+            )
 
     def forward(
         self,

@@ -48,13 +48,26 @@ class ShuffleNetV1(nn.Module):
     def __init__(self, num_classes: int):
         super().__init__()
         self.conv1, self.bn1, self.relu = convolution(3, 24, 1), nn.BatchNorm2d(24), nn.ReLU()
-        self.layer1, self.layer2, self.layer3 = self._stage(4, 24, 240), self._stage(8, 240, 480), self._stage(4, 480, 960)
+        self.layer1, self.layer2, self.layer3 = (
+            self._stage(4, 24, 240),
+            self._stage(8, 240, 480),
+            self._stage(4, 480, 960),
+        )
         self.avgpool, self.flatten, self.linear = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(960, num_classes)
         ends = ("layer1.3", "layer2.7", "layer3.3")
-        publish_stages(self, ("relu", "bn1"), [(f"{end}.relu", f"{end}.relu:input", f"{end}.bn3") for end in ends], "layer3.3.relu", "flatten")
+        publish_stages(
+            self,
+            ("relu", "bn1"),
+            [(f"{end}.relu", f"{end}.relu:input", f"{end}.bn3") for end in ends],
+            "layer3.3.relu",
+            "flatten",
+        )
 
     def _stage(self, blocks, channels_in, channels_out):
-        return nn.Sequential(ShuffleBlock(channels_in, channels_out, 2, 3), *[ShuffleBlock(channels_out, channels_out, 1, 3) for _ in range(blocks - 1)])
+        return nn.Sequential(
+            ShuffleBlock(channels_in, channels_out, 2, 3),
+            *[ShuffleBlock(channels_out, channels_out, 1, 3) for _ in range(blocks - 1)],
+        )
 
     def forward(self, images):
         check_images(images)

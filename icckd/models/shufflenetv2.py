@@ -45,7 +45,10 @@ class HalvingBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
         half = channels_out // 2
-        self.conv1, self.bn1 = convolution(channels_in, channels_in, 3, 2, groups=channels_in), nn.BatchNorm2d(channels_in)
+        self.conv1, self.bn1 = (
+            convolution(channels_in, channels_in, 3, 2, groups=channels_in),
+            nn.BatchNorm2d(channels_in),
+        )
         self.conv2, self.bn2 = convolution(channels_in, half, 1), nn.BatchNorm2d(half)
         self.conv3, self.bn3 = convolution(channels_in, half, 1), nn.BatchNorm2d(half)
         self.conv4, self.bn4 = convolution(half, half, 3, 2, groups=half), nn.BatchNorm2d(half)
@@ -66,14 +69,20 @@ class ShuffleNetV2(nn.Module):
     def __init__(self, num_classes: int):
         super().__init__()
         self.conv1, self.bn1, self.relu = convolution(3, 24, 1), nn.BatchNorm2d(24), nn.ReLU()
-        self.layer1, self.layer2, self.layer3 = self._stage(3, 24, 116), self._stage(7, 116, 232), self._stage(3, 232, 464)
+        self.layer1, self.layer2, self.layer3 = (
+            self._stage(3, 24, 116),
+            self._stage(7, 116, 232),
+            self._stage(3, 232, 464),
+        )
         self.conv2, self.bn2, self.last_relu = convolution(464, 1024, 1), nn.BatchNorm2d(1024), nn.ReLU()
         self.avgpool, self.flatten, self.linear = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1024, num_classes)
         ends = ("layer1.3.relu", "layer2.7.relu", "layer3.3.relu")
         publish_stages(self, ("relu", "bn1"), [(end, f"{end}:input", None) for end in ends], "last_relu", "flatten")
 
     def _stage(self, keeping, channels_in, channels_out):
-        return nn.Sequential(HalvingBlock(channels_in, channels_out), *[KeepingBlock(channels_out) for _ in range(keeping)])
+        return nn.Sequential(
+            HalvingBlock(channels_in, channels_out), *[KeepingBlock(channels_out) for _ in range(keeping)]
+        )
 
     def forward(self, images):
         check_images(images)

@@ -16,7 +16,11 @@ from .blocks import check_images, convolution, initialise_fan_out, publish_stage
 def _block(count: int, channels_in: int, channels_out: int) -> nn.Sequential:
     "Convolutions with batch norm, and ReLUs between them."
     widths = (channels_in, *[channels_out] * (count - 1))
-    layers = [layer for wide in widths for layer in (convolution(wide, channels_out, bias=True), nn.BatchNorm2d(channels_out), nn.ReLU())]
+    layers = [
+        layer
+        for wide in widths
+        for layer in (convolution(wide, channels_out, bias=True), nn.BatchNorm2d(channels_out), nn.ReLU())
+    ]
     return nn.Sequential(*layers[:-1])
 
 # %% ../../nbs/models/vgg.ipynb #c1618086
@@ -32,7 +36,9 @@ class VGG(nn.Module):
         self.pool, self.avgpool, self.flatten = nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         self.classifier = nn.Linear(512, num_classes)
         initialise_fan_out(self, linear_deviation=0.01)
-        stages = [(f"relu{i}", f"block{i}", f"block{i}.{len(self.get_submodule(f'block{i}')) - 1}") for i in (1, 2, 3, 4)]
+        stages = [
+            (f"relu{i}", f"block{i}", f"block{i}.{len(self.get_submodule(f'block{i}')) - 1}") for i in (1, 2, 3, 4)
+        ]
         publish_stages(self, ("relu0", "block0"), stages, "relu4", "flatten")
 
     def forward(self, images):

@@ -39,13 +39,21 @@ class WideResNet(nn.Module):
         if depth < 10 or depth % 6 != 4:
             raise ValueError(f"depth: wanted 6 n + 4 (10, 16, 22, ...), got {depth}")
         channels, self.conv1 = (16, 16 * widening, 32 * widening, 64 * widening), convolution(3, 16)
-        self.block1, self.block2, self.block3 = (self._stage(depth // 6, *channels[i : i + 2], stride) for i, stride in enumerate((1, 2, 2)))
+        self.block1, self.block2, self.block3 = (
+            self._stage(depth // 6, *channels[i : i + 2], stride) for i, stride in enumerate((1, 2, 2))
+        )
         self.bn1, self.relu = nn.BatchNorm2d(channels[3]), nn.ReLU()
         self.avgpool, self.flatten, self.fc = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[3], num_classes)
         initialise_fan_out(self)
         nn.init.zeros_(self.fc.bias)
         norms = ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1")
-        publish_stages(self, ("conv1", "block1.layer.0.bn1"), [(f"block{i}", norm, norm) for i, norm in enumerate(norms, 1)], "relu", "flatten")
+        publish_stages(
+            self,
+            ("conv1", "block1.layer.0.bn1"),
+            [(f"block{i}", norm, norm) for i, norm in enumerate(norms, 1)],
+            "relu",
+            "flatten",
+        )
 
     def _stage(self, blocks, channels_in, channels_out, stride):
         rest = [WideBlock(channels_out, channels_out, 1) for _ in range(blocks - 1)]

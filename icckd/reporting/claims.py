@@ -15,9 +15,9 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from ..losses.methods import find_method
-from ..runs.plan import Block
 from .published import published
 from .tables import Results, Shown, mean_sd, methods_shown, number, paired_differences, published_block
+from ..runs.plan import Block
 
 # %% ../../nbs/reporting/claims.ipynb #1415620f
 def interval(
@@ -60,7 +60,10 @@ class Claim:
     metric: str = "top1"
     above: float = math.nan  # "more than 72 %": the value to exceed
     note: str = ""
-    printed: tuple[str, str] = ("", "")  # printed names of the two rows, where they are other variants than `better` and `worse`
+    printed: tuple[str, str] = (
+        "",
+        "",
+    )  # printed names of the two rows, where they are other variants than `better` and `worse`
 
 
 @lru_cache(maxsize=None)
@@ -77,7 +80,11 @@ def printed_value(
 ) -> float:  # NaN where nothing is printed
     "The first printed value of a method for a pair."
     rows = _rows(table)
-    hit = ((rows["our_method"] == method) | (rows["method"] == method)) & (rows["our_teacher"] == pair[0]) & (rows["our_student"] == pair[1])
+    hit = (
+        ((rows["our_method"] == method) | (rows["method"] == method))
+        & (rows["our_teacher"] == pair[0])
+        & (rows["our_student"] == pair[1])
+    )
     hit &= rows["measured"] == metric
     values = rows.loc[hit, "value"].dropna()
     return float(values.iloc[0]) if len(values) else math.nan
@@ -102,13 +109,35 @@ def claims_from_table(
 ) -> list[Claim]:
     "Claims that a method beats the others of its table, each over the pairs for which both are printed."
     rows, claims = _rows(table), []
-    printed = lambda method: list(dict.fromkeys(zip(*(rows.loc[(rows["our_method"] == method) & rows["value"].notna(), c] for c in ("our_teacher", "our_student")))))
-    for worse in only or tuple(m for m in dict.fromkeys(rows["our_method"]) if m and m.partition("+")[0].partition(".")[0] != better.partition("+")[0].partition(".")[0]):
+    printed = lambda method: list(
+        dict.fromkeys(
+            zip(
+                *(
+                    rows.loc[(rows["our_method"] == method) & rows["value"].notna(), c]
+                    for c in ("our_teacher", "our_student")
+                )
+            )
+        )
+    )
+    for worse in only or tuple(
+        m
+        for m in dict.fromkeys(rows["our_method"])
+        if m and m.partition("+")[0].partition(".")[0] != better.partition("+")[0].partition(".")[0]
+    ):
         pairs = [pair for pair in printed(better) if pair in printed(worse)]
         title = rows.loc[rows["our_method"] == worse, "method"].iloc[0]
         text = f"{name} beats {'the undistilled student' if worse == 'none' else title} {where}"
         for group in ([pair] for pair in pairs) if each_pair else [pairs]:
-            claims.append(Claim(text + (f", {group[0][0]} -> {group[0][1]}" if each_pair else ""), table, better, worse, pairs=tuple(group), metric=metric))
+            claims.append(
+                Claim(
+                    text + (f", {group[0][0]} -> {group[0][1]}" if each_pair else ""),
+                    table,
+                    better,
+                    worse,
+                    pairs=tuple(group),
+                    metric=metric,
+                )
+            )
     return claims
 
 # %% ../../nbs/reporting/claims.ipynb #f6b6ecf6
@@ -120,7 +149,17 @@ def control_claims(
     "The same settings with a control in the place of the published rival."
     settings = dict.fromkeys((c.table, c.pairs, c.better, c.metric) for c in claims)
     text = lambda pairs: ", ".join(f"{teacher} -> {student}" for teacher, student in pairs)
-    return [Claim(f"{find_method(better, 'classification').title} beats {name}, {text(pairs)}", table, better, worse, pairs=pairs, metric=metric) for table, pairs, better, metric in settings]
+    return [
+        Claim(
+            f"{find_method(better, 'classification').title} beats {name}, {text(pairs)}",
+            table,
+            better,
+            worse,
+            pairs=pairs,
+            metric=metric,
+        )
+        for table, pairs, better, metric in settings
+    ]
 
 # %% ../../nbs/reporting/claims.ipynb #945603c2
 def _initialisation(table: str, method: str, pair: tuple[str, str]) -> dict[str, str]:
@@ -128,14 +167,20 @@ def _initialisation(table: str, method: str, pair: tuple[str, str]) -> dict[str,
     rows = _rows(table)
     if "init" not in rows:
         return {}
-    found = set(rows.loc[(rows["our_method"] == method) & (rows["our_teacher"] == pair[0]) & (rows["our_student"] == pair[1]), "init"]) - {""}
+    found = set(
+        rows.loc[
+            (rows["our_method"] == method) & (rows["our_teacher"] == pair[0]) & (rows["our_student"] == pair[1]), "init"
+        ]
+    ) - {""}
     return {"initialisation": found.pop()} if len(found) == 1 else {}
 
 # %% ../../nbs/reporting/claims.ipynb #ca9bf1ea
 def measured_differences(
     results: Results,
     claim: Claim,
-) -> tuple[dict[int, float], int, list[str]]:  # (seed -> mean difference over pairs, pairs with records, file names of A's records)
+) -> tuple[
+    dict[int, float], int, list[str]
+]:  # (seed -> mean difference over pairs, pairs with records, file names of A's records)
     "A - B in the published setting, seed by seed, each method under the recipe that its printed value has."
     dataset, by_pair, names = _rows(claim.table)["our_dataset"].iloc[0], [], []
     for pair in claim.pairs:
@@ -145,10 +190,16 @@ def measured_differences(
         wanted = {m: _initialisation(claim.table, m, pair) for m in blocks}
         values = {m: results.values(block, m, claim.metric, **wanted[m]) for m, block in blocks.items()}
         other = values[claim.worse] if claim.worse else dict.fromkeys(values[claim.better], claim.above)
-        found = {seed: values[claim.better][seed] - other[seed] for seed in sorted(set(values[claim.better]) & set(other))}
+        found = {
+            seed: values[claim.better][seed] - other[seed] for seed in sorted(set(values[claim.better]) & set(other))
+        }
         if found:
             by_pair.append(found)
-            names += [name for seed, (name, _) in results.of(blocks[claim.better], claim.better, **wanted[claim.better]).items() if seed in found]
+            names += [
+                name
+                for seed, (name, _) in results.of(blocks[claim.better], claim.better, **wanted[claim.better]).items()
+                if seed in found
+            ]
     seeds = sorted(set.intersection(*map(set, by_pair))) if by_pair else []
     return {seed: mean_sd(found[seed] for found in by_pair)[0] for seed in seeds}, len(by_pair), names
 
@@ -167,22 +218,68 @@ def claims_table(
         claimed = printed if math.isnan(claim.by) else claim.by
         conflict = "text and table differ" if not math.isnan(claim.by) and abs(claim.by - printed) > 0.0051 else ""
         scores = mean_sd(results.records[file]["last"][claim.metric] for file in names)
-        rows.append({"table": name, "dataset": _rows(claim.table)["our_dataset"].iloc[0], "teacher": " ".join(dict.fromkeys(t for t, _ in claim.pairs)),
-                     "student": " ".join(dict.fromkeys(s for _, s in claim.pairs)), "method": claim.better, "metric": claim.metric, "published": math.nan,
-                     "measured_mean": scores[0], "measured_sd": scores[1], "n": scores[2], "recipe": "", "claim": claim.text, "versus": claim.worse or f"{claim.above:g}",
-                     "claimed": claim.by, "by_table": printed, "pairs": f"{pairs} of {len(claim.pairs)}", "difference_mean": mean, "low": low, "high": high, "seeds": n,
-                     "verdict": verdict(differences), "size": "" if math.isnan(low) or math.isnan(claimed) else "size in the interval" if low <= claimed <= high else "size outside the interval",
-                     "note": "; ".join(x for x in (conflict, claim.note) if x), "records": " ".join(names)})
+        rows.append(
+            {
+                "table": name,
+                "dataset": _rows(claim.table)["our_dataset"].iloc[0],
+                "teacher": " ".join(dict.fromkeys(t for t, _ in claim.pairs)),
+                "student": " ".join(dict.fromkeys(s for _, s in claim.pairs)),
+                "method": claim.better,
+                "metric": claim.metric,
+                "published": math.nan,
+                "measured_mean": scores[0],
+                "measured_sd": scores[1],
+                "n": scores[2],
+                "recipe": "",
+                "claim": claim.text,
+                "versus": claim.worse or f"{claim.above:g}",
+                "claimed": claim.by,
+                "by_table": printed,
+                "pairs": f"{pairs} of {len(claim.pairs)}",
+                "difference_mean": mean,
+                "low": low,
+                "high": high,
+                "seeds": n,
+                "verdict": verdict(differences),
+                "size": ""
+                if math.isnan(low) or math.isnan(claimed)
+                else "size in the interval"
+                if low <= claimed <= high
+                else "size outside the interval",
+                "note": "; ".join(x for x in (conflict, claim.note) if x),
+                "records": " ".join(names),
+            }
+        )
     return pd.DataFrame(rows)
 
 # %% ../../nbs/reporting/claims.ipynb #e39a139e
 def claims_view(frame: pd.DataFrame) -> Shown:
     "The claims for reading; one sentence where nothing was run for any."
     if (frame["verdict"] == "not run").all():
-        return Shown(frame.iloc[:0], empty=f"{len(frame)} claims, none of them decided: nothing was run in the published setting (PROFILE=paper). tables/{frame['table'].iloc[0]}.csv lists them.")
-    measured = lambda row: "" if not row["seeds"] else number(row["difference_mean"], "+") + (f" [{row['low']:+.2f}, {row['high']:+.2f}]" if not math.isnan(row["low"]) else "")
-    shown = pd.DataFrame([{"claim": row["claim"], "by the text": number(row["claimed"], "+"), "by its table": number(row["by_table"], "+"), "measured [95 %]": measured(row),
-                                "seeds": row["seeds"] or "", "verdict": ", ".join(x for x in (row["verdict"], row["size"]) if x), "note": row["note"]} for _, row in frame.iterrows()])
+        return Shown(
+            frame.iloc[:0],
+            empty=f"{len(frame)} claims, none of them decided: nothing was run in the published setting (PROFILE=paper). tables/{frame['table'].iloc[0]}.csv lists them.",
+        )
+    measured = lambda row: (
+        ""
+        if not row["seeds"]
+        else number(row["difference_mean"], "+")
+        + (f" [{row['low']:+.2f}, {row['high']:+.2f}]" if not math.isnan(row["low"]) else "")
+    )
+    shown = pd.DataFrame(
+        [
+            {
+                "claim": row["claim"],
+                "by the text": number(row["claimed"], "+"),
+                "by its table": number(row["by_table"], "+"),
+                "measured [95 %]": measured(row),
+                "seeds": row["seeds"] or "",
+                "verdict": ", ".join(x for x in (row["verdict"], row["size"]) if x),
+                "note": row["note"],
+            }
+            for _, row in frame.iterrows()
+        ]
+    )
     return Shown(shown[[c for c in shown if c in ("claim", "verdict") or shown[c].astype(bool).any()]])
 
 # %% ../../nbs/reporting/claims.ipynb #3c1cbffa
@@ -204,11 +301,50 @@ def stand_in_claims(
             differences = paired_differences(of_a, results.values(block, b, metric))
             (mean, sd, n), (low, high) = mean_sd(differences), interval(differences)
             scores = mean_sd(of_a.values())
-            rows.append({"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": a, "metric": metric, "published": math.nan,
-                         "measured_mean": scores[0], "measured_sd": scores[1], "n": scores[2], "recipe": block.recipe, "versus": b, "difference_mean": mean, "difference_sd": sd,
-                         "low": low, "high": high, "seeds": n, "verdict": verdict(differences), "records": " ".join(results.of(block, a)[seed][0] for seed in of_a)})
-    columns = ["table", "dataset", "teacher", "student", "method", "metric", "published", "measured_mean", "measured_sd", "n", "recipe", "versus", "difference_mean", "difference_sd",
-               "low", "high", "seeds", "verdict", "records"]
+            rows.append(
+                {
+                    "table": name,
+                    "dataset": block.dataset,
+                    "teacher": block.teacher,
+                    "student": block.student,
+                    "method": a,
+                    "metric": metric,
+                    "published": math.nan,
+                    "measured_mean": scores[0],
+                    "measured_sd": scores[1],
+                    "n": scores[2],
+                    "recipe": block.recipe,
+                    "versus": b,
+                    "difference_mean": mean,
+                    "difference_sd": sd,
+                    "low": low,
+                    "high": high,
+                    "seeds": n,
+                    "verdict": verdict(differences),
+                    "records": " ".join(results.of(block, a)[seed][0] for seed in of_a),
+                }
+            )
+    columns = [
+        "table",
+        "dataset",
+        "teacher",
+        "student",
+        "method",
+        "metric",
+        "published",
+        "measured_mean",
+        "measured_sd",
+        "n",
+        "recipe",
+        "versus",
+        "difference_mean",
+        "difference_sd",
+        "low",
+        "high",
+        "seeds",
+        "verdict",
+        "records",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 # %% ../../nbs/reporting/claims.ipynb #709eecdb

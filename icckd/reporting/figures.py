@@ -34,22 +34,87 @@ from ..core.files import write_atomically
 from ..data.create import dataset_module, load_dataset
 from ..data.segmentation import colour_labels
 from ..losses.classification.ickd import icc_matrix, ickd_c_loss
-from ..losses.methods import find_method
 from ..losses.classification.mlld import correlation_matrices
+from ..losses.methods import find_method
 from ..losses.resize import resize
 from .claims import interval, verdict
+from icckd.reporting.tables import (
+    Results,
+    Shown,
+    arrays,
+    format_mean,
+    mean_sd,
+    methods_shown,
+    number,
+    paired_differences,
+)
 from ..runs.plan import Block
-from .tables import Results, Shown, arrays, format_mean, mean_sd, methods_shown, number, paired_differences
 
 # %% ../../nbs/reporting/figures.ipynb #a249eec1
-_STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "axes.spines.top": False,
-          "axes.spines.right": False, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "figure.constrained_layout.use": True}
-_OWN = {"teacher": "#000000", "none": "#8a8a8a", "kd": "#e69f00", "pixelwise": "#e69f00", "at": "#3a9bdc", "ickd_c": "#d55e00", "ickd_s": "#d55e00", "mlld": "#a0307d", "cwd": "#007f5f"}
-_OWN |= {"fitnet": "#6a51a3", "sp": "#8c6d31", "cc": "#17a2a2", "vid": "#c2559d", "rkd": "#637939", "pkt": "#b5651d", "ab": "#4a6fa5", "ft": "#9c9ede", "nst": "#ad494a", "fsp": "#5f9e6e",
-         "crd": "#bd9e39", "ofd": "#7b4173", "reviewkd": "#2f6f8f", "dkd": "#e377c2", "dist": "#a55194", "mimic": "#6a51a3", "local": "#8c6d31", "pairwise": "#17a2a2", "holistic": "#c2559d",
-         "skds": "#637939", "skdd": "#b5651d", "ifvd": "#4a6fa5", "overhaul": "#9c9ede", "cirkd": "#ad494a", "dsd": "#5f9e6e"}
-_LABELS = {"none": "plain student", "ickd_c": "ICKD-C, no KD", "mlld": "MLLD", "mlld.as_intended": "MLLD intended", "mlld.weak_view": "MLLD weak view", "kd.strong_view": "KD strong view",
-           "cwd": "CWD logits", "cwd.features": "CWD features", "ickd_s": "ICKD-S 4x4", "pixelwise": "pixel-wise"}
+_STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "figure.constrained_layout.use": True,
+}
+_OWN = {
+    "teacher": "#000000",
+    "none": "#8a8a8a",
+    "kd": "#e69f00",
+    "pixelwise": "#e69f00",
+    "at": "#3a9bdc",
+    "ickd_c": "#d55e00",
+    "ickd_s": "#d55e00",
+    "mlld": "#a0307d",
+    "cwd": "#007f5f",
+}
+_OWN |= {
+    "fitnet": "#6a51a3",
+    "sp": "#8c6d31",
+    "cc": "#17a2a2",
+    "vid": "#c2559d",
+    "rkd": "#637939",
+    "pkt": "#b5651d",
+    "ab": "#4a6fa5",
+    "ft": "#9c9ede",
+    "nst": "#ad494a",
+    "fsp": "#5f9e6e",
+    "crd": "#bd9e39",
+    "ofd": "#7b4173",
+    "reviewkd": "#2f6f8f",
+    "dkd": "#e377c2",
+    "dist": "#a55194",
+    "mimic": "#6a51a3",
+    "local": "#8c6d31",
+    "pairwise": "#17a2a2",
+    "holistic": "#c2559d",
+    "skds": "#637939",
+    "skdd": "#b5651d",
+    "ifvd": "#4a6fa5",
+    "overhaul": "#9c9ede",
+    "cirkd": "#ad494a",
+    "dsd": "#5f9e6e",
+}
+_LABELS = {
+    "none": "plain student",
+    "ickd_c": "ICKD-C, no KD",
+    "mlld": "MLLD",
+    "mlld.as_intended": "MLLD intended",
+    "mlld.weak_view": "MLLD weak view",
+    "kd.strong_view": "KD strong view",
+    "cwd": "CWD logits",
+    "cwd.features": "CWD features",
+    "ickd_s": "ICKD-S 4x4",
+    "pixelwise": "pixel-wise",
+}
 
 
 def method_colour(method: str) -> str:  # our method name, or "teacher"
@@ -58,8 +123,13 @@ def method_colour(method: str) -> str:  # our method name, or "teacher"
     if base in _OWN:
         return _OWN[base]
     random = np.random.default_rng(list(base.encode()))
-    rgb, taken = matplotlib.colors.hsv_to_rgb(random.uniform((0, 0.45, 0.45), (1, 0.9, 0.75), (24, 3))), np.array([matplotlib.colors.to_rgb(c) for c in _OWN.values()])
-    return matplotlib.colors.to_hex(rgb[np.linalg.norm(rgb[:, None] - taken, axis=2).min(1).argmax()])  # of 24, the farthest from those that are taken
+    rgb, taken = (
+        matplotlib.colors.hsv_to_rgb(random.uniform((0, 0.45, 0.45), (1, 0.9, 0.75), (24, 3))),
+        np.array([matplotlib.colors.to_rgb(c) for c in _OWN.values()]),
+    )
+    return matplotlib.colors.to_hex(
+        rgb[np.linalg.norm(rgb[:, None] - taken, axis=2).min(1).argmax()]
+    )  # of 24, the farthest from those that are taken
 
 
 def method_label(method: str, task: str) -> str:
@@ -69,10 +139,12 @@ def method_label(method: str, task: str) -> str:
 # %% ../../nbs/reporting/figures.ipynb #aa9785d1
 def paper_style(draw):
     "Decorates a function that draws, so that the caller's settings neither matter nor change."
+
     @wraps(draw)
     def styled(*arguments, **options):
         with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": matplotlib.rcParams["backend"], **_STYLE}):
             return draw(*arguments, **options)
+
     return styled
 
 # %% ../../nbs/reporting/figures.ipynb #96b18e95
@@ -91,10 +163,17 @@ class Picture:
 
 def _with_palette(image: Image.Image, colours: list[str]) -> Image.Image:
     "The picture in 256 colours, among them the given ones and their mixtures with white (small text would else lose its colour)."
-    kept = [round(255 * (1 - part * (1 - c))) for colour in colours for part in (1.0, 0.75, 0.5, 0.25) for c in matplotlib.colors.to_rgb(colour)]
+    kept = [
+        round(255 * (1 - part * (1 - c)))
+        for colour in colours
+        for part in (1.0, 0.75, 0.5, 0.25)
+        for c in matplotlib.colors.to_rgb(colour)
+    ]
     rest = image.quantize(256 - len(kept) // 3, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette()
     palette = np.array((kept + rest)[: 3 * 256], dtype=np.float32).reshape(-1, 3)
-    packed, where = np.unique(np.asarray(image, dtype=np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True)
+    packed, where = np.unique(
+        np.asarray(image, dtype=np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True
+    )
     found = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1).astype(np.float32)
     nearest = ((palette**2).sum(1) - 2 * found @ palette.T).argmin(1).astype(np.uint8)
     out = Image.fromarray(nearest[where].reshape(image.size[::-1]), mode="P")
@@ -150,14 +229,43 @@ def ranking_table(
         seeds = [seed for seed in values if seed in results.values(block, "none", metric)]
         pairs = [(found[seed][1], plain[seed][1]) for seed in seeds]
         average = lambda of: mean_sd(of(r, p) for r, p in pairs)[0]
-        (gain, gain_sd, gains), (mean, sd, n) = mean_sd(r["last"][metric] - p["last"][metric] for r, p in pairs), mean_sd(values.values())
+        (gain, gain_sd, gains), (mean, sd, n) = (
+            mean_sd(r["last"][metric] - p["last"][metric] for r, p in pairs),
+            mean_sd(values.values()),
+        )
         time, time_sd, _ = mean_sd(100 * (own(r) - own(p)) / own(p) for r, p in pairs)
-        rows.append({"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": method, "metric": metric, "published": math.nan,
-                     "measured_mean": mean, "measured_sd": sd, "n": n, "gain": gain, "gain_sd": gain_sd, "seeds": gains, "recipe": block.recipe,
-                     "extra_time": time, "extra_time_sd": time_sd, "with_teacher": average(lambda r, p: 100 * (own(r) + spent(r, "teacher") - own(p)) / own(p)),
-                     "extra_memory": average(lambda r, p: 100 * (r["saved_mib"] - p["saved_mib"]) / p["saved_mib"] if r.get("saved_mib") and p.get("saved_mib") else math.nan),
-                     "records": " ".join(found[seed][0] for seed in values)})
-    frame = pd.DataFrame(rows).sort_values("gain", ascending=False, kind="stable", na_position="last", ignore_index=True)
+        rows.append(
+            {
+                "table": name,
+                "dataset": block.dataset,
+                "teacher": block.teacher,
+                "student": block.student,
+                "method": method,
+                "metric": metric,
+                "published": math.nan,
+                "measured_mean": mean,
+                "measured_sd": sd,
+                "n": n,
+                "gain": gain,
+                "gain_sd": gain_sd,
+                "seeds": gains,
+                "recipe": block.recipe,
+                "extra_time": time,
+                "extra_time_sd": time_sd,
+                "with_teacher": average(lambda r, p: 100 * (own(r) + spent(r, "teacher") - own(p)) / own(p)),
+                "extra_memory": average(
+                    lambda r, p: (
+                        100 * (r["saved_mib"] - p["saved_mib"]) / p["saved_mib"]
+                        if r.get("saved_mib") and p.get("saved_mib")
+                        else math.nan
+                    )
+                ),
+                "records": " ".join(found[seed][0] for seed in values),
+            }
+        )
+    frame = pd.DataFrame(rows).sort_values(
+        "gain", ascending=False, kind="stable", na_position="last", ignore_index=True
+    )
     frame["rank"] = [i + 1 if not math.isnan(gain) else None for i, gain in enumerate(frame["gain"])]
     frame["unbeaten"] = _unbeaten(frame[["gain", "extra_time", "extra_memory"]].to_numpy(dtype=float))
     return frame
@@ -177,11 +285,34 @@ def _unbeaten(points: np.ndarray) -> list[bool]:  # (methods, 3): gain, time, me
 
 def ranking_view(frame: pd.DataFrame, task: str) -> Shown:
     "The ranking for reading."
-    percent = lambda x, sd=math.nan: "" if pd.isna(x) else "~0 %" if abs(x) <= EQUAL_COST else f"{x:+.0f} %" if pd.isna(sd) else f"{x:+.0f} +- {sd:.0f} %"
-    return Shown(pd.DataFrame([{"rank": number(row["rank"], places=0), "method": find_method(row["method"], task).title,
-                                "gain, points": number(row["gain"], "+") + (f" +- {row['gain_sd']:.2f}" if not pd.isna(row["gain_sd"]) else "") or "not run", "seeds": row["seeds"],
-                                "extra time": percent(row["extra_time"], row["extra_time_sd"]), "with the teacher": percent(row["with_teacher"]), "extra memory": percent(row["extra_memory"]),
-                                "unbeaten": "yes" if row["unbeaten"] else ""} for _, row in frame.iterrows()]))
+    percent = lambda x, sd=math.nan: (
+        ""
+        if pd.isna(x)
+        else "~0 %"
+        if abs(x) <= EQUAL_COST
+        else f"{x:+.0f} %"
+        if pd.isna(sd)
+        else f"{x:+.0f} +- {sd:.0f} %"
+    )
+    return Shown(
+        pd.DataFrame(
+            [
+                {
+                    "rank": number(row["rank"], places=0),
+                    "method": find_method(row["method"], task).title,
+                    "gain, points": number(row["gain"], "+")
+                    + (f" +- {row['gain_sd']:.2f}" if not pd.isna(row["gain_sd"]) else "")
+                    or "not run",
+                    "seeds": row["seeds"],
+                    "extra time": percent(row["extra_time"], row["extra_time_sd"]),
+                    "with the teacher": percent(row["with_teacher"]),
+                    "extra memory": percent(row["extra_memory"]),
+                    "unbeaten": "yes" if row["unbeaten"] else "",
+                }
+                for _, row in frame.iterrows()
+            ]
+        )
+    )
 
 # %% ../../nbs/reporting/figures.ipynb #dee0af78
 def place_labels(
@@ -202,17 +333,46 @@ def place_labels(
         for reach in (5, 9, 14, 20, 27):
             for angle in (0, 45, -45, 90, -90, 135, -135, 180):
                 dx, dy = reach * math.cos(math.radians(angle)), reach * math.sin(math.radians(angle))
-                aligned = {"ha": "left" if dx > 1 else "right" if dx < -1 else "center", "va": "bottom" if dy > 1 else "top" if dy < -1 else "center"}
-                label = axes.annotate(texts[i], points[i], (dx, dy), textcoords="offset points", fontsize=size, color=colours[i], **aligned)
+                aligned = {
+                    "ha": "left" if dx > 1 else "right" if dx < -1 else "center",
+                    "va": "bottom" if dy > 1 else "top" if dy < -1 else "center",
+                }
+                label = axes.annotate(
+                    texts[i],
+                    points[i],
+                    (dx, dy),
+                    textcoords="offset points",
+                    fontsize=size,
+                    color=colours[i],
+                    **aligned,
+                )
                 corners = label.get_window_extent(renderer).extents
                 inside = (corners[2] - corners[0]) * (corners[3] - corners[1]) - overlap(corners, box.extents)
-                cost = 10 * inside + sum(overlap(corners, other) for k, other in enumerate(taken) if k != i) + 0.3 * step * reach
+                cost = (
+                    10 * inside
+                    + sum(overlap(corners, other) for k, other in enumerate(taken) if k != i)
+                    + 0.3 * step * reach
+                )
                 label.remove()
                 if best is None or cost < best[0]:
                     best = cost, (dx, dy), aligned, corners
         taken.append(best[3])
-        line = {"arrowprops": {"arrowstyle": "-", "color": colours[i], "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2}} if math.hypot(*best[1]) > 10 else {}
-        axes.annotate(texts[i], points[i], best[1], textcoords="offset points", fontsize=size, color=colours[i], path_effects=[withStroke(linewidth=1.5, foreground="white")], **best[2], **line)
+        line = (
+            {"arrowprops": {"arrowstyle": "-", "color": colours[i], "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2}}
+            if math.hypot(*best[1]) > 10
+            else {}
+        )
+        axes.annotate(
+            texts[i],
+            points[i],
+            best[1],
+            textcoords="offset points",
+            fontsize=size,
+            color=colours[i],
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            **best[2],
+            **line,
+        )
 
 # %% ../../nbs/reporting/figures.ipynb #6aa4a739
 def _cost_panel(axes, ranked: pd.DataFrame, column: str, title: str) -> None:
@@ -222,14 +382,27 @@ def _cost_panel(axes, ranked: pd.DataFrame, column: str, title: str) -> None:
     axes.plot(0, 0, "+", color="#8a8a8a", markersize=6)
     for _, row in rows.iterrows():
         colour = method_colour(row["method"])
-        spread = [None if pd.isna(sd) else sd for sd in (row["gain_sd"], row["extra_time_sd"] if column == "extra_time" else math.nan)]
+        spread = [
+            None if pd.isna(sd) else sd
+            for sd in (row["gain_sd"], row["extra_time_sd"] if column == "extra_time" else math.nan)
+        ]
         axes.errorbar(row[column], row["gain"], *spread, color=colour, elinewidth=0.5, alpha=0.45)
-        axes.plot(row[column], row["gain"], "o", markersize=5, markeredgecolor=colour, markerfacecolor=colour if row["unbeaten"] else "white", markeredgewidth=1)
+        axes.plot(
+            row[column],
+            row["gain"],
+            "o",
+            markersize=5,
+            markeredgecolor=colour,
+            markerfacecolor=colour if row["unbeaten"] else "white",
+            markeredgewidth=1,
+        )
     wide = bool(len(rows) and rows[column].max() > 60)
     axes.set(xlabel=title + "\n(linear up to 10 %, logarithmic beyond)" * wide)
     if wide:
         axes.set_xscale("symlog", linthresh=10)
-        axes.xaxis.set_major_locator(ticker.FixedLocator([t for t in (-10, 0, 5, 10, 30, 100, 300, 1000) if t <= 2 * rows[column].max()]))
+        axes.xaxis.set_major_locator(
+            ticker.FixedLocator([t for t in (-10, 0, 5, 10, 30, 100, 300, 1000) if t <= 2 * rows[column].max()])
+        )
         axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.margins(0.13, 0.08)
@@ -252,19 +425,29 @@ def ranking_figure(
     panels[0].set_ylabel(f"{metric_name} gain, points")
     seeds = sorted({int(n) for n in ranked["seeds"]})
     bars = "one seed, no spread" if seeds == [1] else f"bars: sd over {' or '.join(map(str, seeds)) or 'no'} seeds"
-    figure.suptitle(f"{block.dataset}, {block.teacher} -> {block.student}; {bars}; +: no distillation\n"
-                    f"filled: a gain that nothing else reaches for as little time and memory (within {EQUAL_COST:g} points)", fontsize=8)
+    figure.suptitle(
+        f"{block.dataset}, {block.teacher} -> {block.student}; {bars}; +: no distillation\n"
+        f"filled: a gain that nothing else reaches for as little time and memory (within {EQUAL_COST:g} points)",
+        fontsize=8,
+    )
     FigureCanvasAgg(figure).draw()  # settles the layout, which the labels need
     for axes, column in zip(panels, ("extra_time", "extra_memory")):
         rows = ranked[ranked[column].notna()]
         if len(rows):
-            place_labels(axes, list(zip(rows[column], rows["gain"])), [method_label(m, block.task) for m in rows["method"]], [method_colour(m) for m in rows["method"]])
+            place_labels(
+                axes,
+                list(zip(rows[column], rows["gain"])),
+                [method_label(m, block.task) for m in rows["method"]],
+                [method_colour(m) for m in rows["method"]],
+            )
     return figure
 
 # %% ../../nbs/reporting/figures.ipynb #ed25d1e0
 def recorded_arrays(results: Results, block: Block, method: str) -> dict[int, dict[str, np.ndarray]]:
     "Seed -> arrays of every record of a row that has any."
-    found = {seed: arrays(results, name) for seed, (name, r) in results.of(block, method).items() if r["status"] == "ok"}
+    found = {
+        seed: arrays(results, name) for seed, (name, r) in results.of(block, method).items() if r["status"] == "ok"
+    }
     return {seed: content for seed, content in found.items() if content}
 
 
@@ -298,7 +481,9 @@ def panels(
 ) -> tuple[dict[str, np.ndarray | None], dict[str, str]]:  # (title -> array or None, title -> colour)
     "What a figure takes: one array a network, under its short name."
     pick = key if callable(key) else lambda content: content.get(key)
-    return {method_label(m, task): pick(a) for m, a in shown.items()}, {method_label(m, task): method_colour(m) for m in shown}
+    return {method_label(m, task): pick(a) for m, a in shown.items()}, {
+        method_label(m, task): method_colour(m) for m in shown
+    }
 
 # %% ../../nbs/reporting/figures.ipynb #49d01102
 def shown_samples(shown: dict[str, dict], most: int) -> list[int]:
@@ -326,13 +511,40 @@ def compared(
     words: tuple[str, str] = ("nearer", "farther"),
 ) -> list[dict]:
     "A row a method: mean, spread, n, the seed-paired difference to the reference with its spread, and whether it says that the number is smaller."
-    rows, say = [], {"holds": words[0], "does not hold": words[1], "descriptive: ahead": f"descriptive: {words[0]}", "descriptive: behind": f"descriptive: {words[1]}"}
+    rows, say = (
+        [],
+        {
+            "holds": words[0],
+            "does not hold": words[1],
+            "descriptive: ahead": f"descriptive: {words[0]}",
+            "descriptive: behind": f"descriptive: {words[1]}",
+        },
+    )
     for method, of_method in values.items():
-        (mean, sd, n), less = mean_sd(of_method.values()), paired_differences(values.get(reference, {}), of_method) if method != reference else []
-        rows.append({"dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": method, "measure": title, "mean": mean, "sd": sd, "n": n,
-                     "reference": reference, "less_by": mean_sd(less)[0], "less_sd": mean_sd(less)[1], "low": interval(less)[0], "high": interval(less)[1], "seeds": len(less),
-                     "verdict": "" if method == reference else say.get(verdict(less), verdict(less)),
-                     "records": " ".join(results.of(block, method)[seed][0] for seed in of_method)})
+        (mean, sd, n), less = (
+            mean_sd(of_method.values()),
+            paired_differences(values.get(reference, {}), of_method) if method != reference else [],
+        )
+        rows.append(
+            {
+                "dataset": block.dataset,
+                "teacher": block.teacher,
+                "student": block.student,
+                "method": method,
+                "measure": title,
+                "mean": mean,
+                "sd": sd,
+                "n": n,
+                "reference": reference,
+                "less_by": mean_sd(less)[0],
+                "less_sd": mean_sd(less)[1],
+                "low": interval(less)[0],
+                "high": interval(less)[1],
+                "seeds": len(less),
+                "verdict": "" if method == reference else say.get(verdict(less), verdict(less)),
+                "records": " ".join(results.of(block, method)[seed][0] for seed in of_method),
+            }
+        )
     return rows
 
 # %% ../../nbs/reporting/figures.ipynb #09807595
@@ -344,10 +556,21 @@ def distances_to_teacher(
 ) -> pd.DataFrame:
     "Every method's distance to the teacher over all seeds, and whether it is nearer than the reference."
     teacher, rows = next(iter(recorded_arrays(results, block, "teacher").values()), None), []
-    recorded = {method: recorded_arrays(results, block, method) if teacher else {} for method in methods_shown(results, block)}
+    recorded = {
+        method: recorded_arrays(results, block, method) if teacher else {} for method in methods_shown(results, block)
+    }
     for title, measure in measures.items():
-        found = {method: {seed: measure(content, teacher) for seed, content in by_seed.items()} for method, by_seed in recorded.items()}
-        rows += compared(results, block, title, {m: {s: x for s, x in f.items() if x is not None} for m, f in found.items()}, reference)
+        found = {
+            method: {seed: measure(content, teacher) for seed, content in by_seed.items()}
+            for method, by_seed in recorded.items()
+        }
+        rows += compared(
+            results,
+            block,
+            title,
+            {m: {s: x for s, x in f.items() if x is not None} for m, f in found.items()},
+            reference,
+        )
     return pd.DataFrame(rows)
 
 
@@ -358,7 +581,9 @@ def distances_view(frame: pd.DataFrame, block: Block, empty: str = "(no rows)") 
         line = lines.setdefault(row["method"], {"method": find_method(row["method"], block.task).title})
         line[row["measure"]] = format_mean(row["mean"], row["sd"], row["n"], ".3g") or "not run"
         less = f"{row['less_by']:+.2g}{sd(row)} ({row['seeds']:.0f}), " if row["seeds"] else ""
-        line[f"{row['measure']}, less than {method_label(row['reference'], block.task)} by"] = less + row["verdict"] if row["n"] else ""
+        line[f"{row['measure']}, less than {method_label(row['reference'], block.task)} by"] = (
+            less + row["verdict"] if row["n"] else ""
+        )
     return Shown(pd.DataFrame(list(lines.values())), empty=empty)
 
 # %% ../../nbs/reporting/figures.ipynb #e8f06292
@@ -368,7 +593,10 @@ def correlation_gaps(
     temperature: float = 1.0,
 ) -> dict[str, np.ndarray]:  # "input": (batch, batch), "category": (classes, classes): student - teacher
     "Differences of the correlation matrices of two networks on one batch."
-    student, teacher = (correlation_matrices((torch.from_numpy(z).double() / temperature).softmax(1)) for z in (student_logits, teacher_logits))
+    student, teacher = (
+        correlation_matrices((torch.from_numpy(z).double() / temperature).softmax(1))
+        for z in (student_logits, teacher_logits)
+    )
     return {name: (s - t).numpy() for name, s, t in zip(("category", "input"), student, teacher)}
 
 
@@ -377,11 +605,13 @@ def correlation_distance(
     temperature: float = 1.0,
 ):  # a measure
     "The squared size of the difference over its rows."
+
     def measure(student: dict, teacher: dict) -> float | None:
         if "logits" not in student or "logits" not in teacher:
             return None
         gap = correlation_gaps(student["logits"], teacher["logits"], temperature)[kind]
         return float((gap**2).sum() / len(gap))
+
     return measure
 
 # %% ../../nbs/reporting/figures.ipynb #dbc46572
@@ -391,11 +621,17 @@ def correlation_panels(
     methods: tuple[str, ...],  # our method names
     kind: str,  # "input" or "category"
     temperature: float = 1.0,
-) -> tuple[dict[str, np.ndarray | None], dict[str, str], int | None]:  # (title -> difference or None, title -> colour, seed)
+) -> tuple[
+    dict[str, np.ndarray | None], dict[str, str], int | None
+]:  # (title -> difference or None, title -> colour, seed)
     "What `correlation_figure` takes."
     shown, seed = panel_arrays(results, block, (*methods, "teacher"))
     teacher = shown.pop("teacher").get("logits")
-    gap = lambda content: correlation_gaps(content["logits"], teacher, temperature)[kind] if "logits" in content and teacher is not None else None
+    gap = lambda content: (
+        correlation_gaps(content["logits"], teacher, temperature)[kind]
+        if "logits" in content and teacher is not None
+        else None
+    )
     return *panels(shown, gap, block.task), seed
 
 # %% ../../nbs/reporting/figures.ipynb #06085cb3
@@ -407,17 +643,25 @@ def correlation_figure(
 ) -> Figure:
     "The absolute differences beside each other on one colour scale."
     figure = Figure(figsize=(5.6, 2.75))
-    panels, largest = figure.subplots(1, len(gaps), squeeze=False)[0], max([np.quantile(np.abs(g), 0.999) for g in gaps.values() if g is not None], default=1.0)
+    panels, largest = (
+        figure.subplots(1, len(gaps), squeeze=False)[0],
+        max([np.quantile(np.abs(g), 0.999) for g in gaps.values() if g is not None], default=1.0),
+    )
     drawn = None
     for axes, (title, gap) in zip(panels, gaps.items()):
-        axes.set_title(title if gap is None else f"{title}: {(gap**2).sum() / len(gap):.3f}", color=(colours or {}).get(title, "black"))
+        axes.set_title(
+            title if gap is None else f"{title}: {(gap**2).sum() / len(gap):.3f}",
+            color=(colours or {}).get(title, "black"),
+        )
         if gap is None:
             _not_run(axes)
             continue
         drawn = axes.imshow(np.abs(gap), cmap="magma_r", vmin=0, vmax=largest, interpolation="nearest")
         axes.set(xlabel=what, ylabel=what if axes is panels[0] else "", xticks=_ends(len(gap)), yticks=_ends(len(gap)))
     if drawn is not None:
-        figure.colorbar(drawn, ax=list(panels), label="|student - teacher|", fraction=0.045, extend="max")  # the largest 0.1 % lie above the scale
+        figure.colorbar(
+            drawn, ax=list(panels), label="|student - teacher|", fraction=0.045, extend="max"
+        )  # the largest 0.1 % lie above the scale
     return figure
 
 
@@ -441,15 +685,19 @@ def feature_map(content: dict) -> np.ndarray | None:  # (samples, channels, heig
 
 def icc_gap(channels: slice):  # a measure
     "Mean squared distance between rows of the ICC matrices of the chosen channels (ICKD-C's loss, 0 to 4)."
+
     def measure(student: dict, teacher: dict) -> float | None:
         maps = [feature_map(x) for x in (student, teacher)]
         if any(m is None or m.shape[1] < channels.stop for m in maps):
             return None
         return float(ickd_c_loss(*(torch.from_numpy(m[:, channels]) for m in maps)))
+
     return measure
 
 
-def spectrum(features: np.ndarray) -> np.ndarray:  # (samples, channels, height, width) -> (samples, channels), falling, sum 1
+def spectrum(
+    features: np.ndarray,
+) -> np.ndarray:  # (samples, channels, height, width) -> (samples, channels), falling, sum 1
     "Shares of the principal directions of a map's channels in its energy."
     flat = features.reshape(*features.shape[:2], -1).astype(np.float64)
     values = np.linalg.eigvalsh(flat @ flat.swapaxes(1, 2))[:, ::-1].clip(min=0)
@@ -465,7 +713,9 @@ def spectrum_gap(student: dict, teacher: dict) -> float | None:
     return float(np.abs(spectrum(maps[0])[:, :channels] - spectrum(maps[1])[:, :channels]).sum(1).mean())
 
 # %% ../../nbs/reporting/figures.ipynb #28ef082a
-def mosaic(features: np.ndarray) -> np.ndarray:  # (channels, height, width) -> one picture of 4 columns, with white lines
+def mosaic(
+    features: np.ndarray,
+) -> np.ndarray:  # (channels, height, width) -> one picture of 4 columns, with white lines
     "Channels side by side, in reading order, each scaled to 0..1."
     channels, height, width = features.shape
     rows = math.ceil(channels / 4)
@@ -484,7 +734,10 @@ def icc_figure(
     colours: dict[str, str] | None = None,  # of the titles
 ) -> Figure:
     "A row a sample; for each network the channels' maps and their ICC matrix."
-    images, samples = pictures["images"] if isinstance(pictures, dict) else None, max([len(m) for m in maps.values() if m is not None], default=1)
+    images, samples = (
+        pictures["images"] if isinstance(pictures, dict) else None,
+        max([len(m) for m in maps.values() if m is not None], default=1),
+    )
     figure = Figure(figsize=(0.95 * (2 * len(maps) + (images is not None)), 0.95 * samples + 0.35))
     grid = figure.subplots(samples, 2 * len(maps) + (images is not None), squeeze=False)
     for axes in grid.flat:
@@ -506,14 +759,17 @@ def icc_figure(
                 continue
             shown = features[i : i + 1, channels]
             grid[i][left].imshow(mosaic(shown[0]), cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-            grid[i][left + 1].imshow(icc_matrix(torch.from_numpy(shown))[0].numpy(), cmap="magma_r", vmin=0, vmax=1, interpolation="nearest")
+            grid[i][left + 1].imshow(
+                icc_matrix(torch.from_numpy(shown))[0].numpy(), cmap="magma_r", vmin=0, vmax=1, interpolation="nearest"
+            )
     return figure
 
 # %% ../../nbs/reporting/figures.ipynb #ff023627
 def evaluation_pictures(
     dataset: str,
     indices: list[int],  # positions in the evaluation split, as recorded: 0, 1, 2, ...
-    maps: dict[str, np.ndarray | None] | None = None,  # predicted maps, whose size the pictures shall have; as they are by default
+    maps: dict[str, np.ndarray | None]
+    | None = None,  # predicted maps, whose size the pictures shall have; as they are by default
 ) -> dict | str:  # {"images": (n, h, w, 3) uint8, "labels", "palette", "class_names"}, or the sentence why not
     "The first evaluation pictures of a data set, with their label maps in segmentation."
     try:
@@ -528,7 +784,11 @@ def evaluation_pictures(
     images = images * torch.tensor(data.std)[:, None, None] + torch.tensor(data.mean)[:, None, None]
     if size is not None:
         images = resize(images, size)
-        labels = torch.nn.functional.interpolate(labels[:, None].float(), size=size, mode="nearest")[:, 0].long() if labels.ndim == 3 else labels
+        labels = (
+            torch.nn.functional.interpolate(labels[:, None].float(), size=size, mode="nearest")[:, 0].long()
+            if labels.ndim == 3
+            else labels
+        )
     pixels = (images * 255).round().clamp(0, 255).byte().movedim(1, 3).numpy()
     return {"images": pixels, "labels": labels.numpy(), "palette": data.palette, "class_names": data.class_names}
 
@@ -537,6 +797,7 @@ def plain_palette(classes: int = 256) -> torch.Tensor:  # (classes, 3) uint8
     "Colours for label maps whose data set is not here."
     colours = np.tile(matplotlib.colormaps["tab20"](range(20))[:, :3], (math.ceil(classes / 20), 1))[:classes]
     return torch.from_numpy((colours * 255).round().astype(np.uint8))
+
 
 def class_legend(
     pictures: dict | str,  # from `evaluation_pictures`
@@ -548,7 +809,9 @@ def class_legend(
         return list(pictures["class_names"]), plain_palette() if palette is None else palette
     module = import_module(dataset_module(dataset)) if dataset else None
     classes = getattr(module, "CLASSES", [])
-    palette = [colour for _, colour in classes.values()] if isinstance(classes, dict) else getattr(module, "PALETTE", None)
+    palette = (
+        [colour for _, colour in classes.values()] if isinstance(classes, dict) else getattr(module, "PALETTE", None)
+    )
     return list(classes), plain_palette() if palette is None else torch.tensor(palette, dtype=torch.uint8)
 
 # %% ../../nbs/reporting/figures.ipynb #6daf535f
@@ -557,12 +820,16 @@ def _class_patches(figure: Figure, shown: list[np.ndarray], names: list[str], pa
     found, counts = np.unique(np.concatenate([np.ravel(x) for x in shown] or [[]]).astype(int), return_counts=True)
     known = found < len(names)
     seen = sorted(sorted(zip(counts[known], found[known]), reverse=True)[:20], key=lambda pair: pair[1])
-    patches = [Patch(facecolor=palette[c].numpy() / 255, edgecolor="#666666", linewidth=0.4, label=names[c]) for _, c in seen]
+    patches = [
+        Patch(facecolor=palette[c].numpy() / 255, edgecolor="#666666", linewidth=0.4, label=names[c]) for _, c in seen
+    ]
     if patches and not known.all():
         patches.append(Patch(facecolor="white", edgecolor="#666666", linewidth=0.4, label="ignored"))
     if patches:
         columns = 12 if sum(len(patch.get_label()) for patch in patches) < 50 else 6
-        figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, handlelength=1, columnspacing=1)
+        figure.legend(
+            handles=patches, loc="outside lower center", ncols=columns, frameon=False, handlelength=1, columnspacing=1
+        )
 
 # %% ../../nbs/reporting/figures.ipynb #1315d0d3
 @paper_style
@@ -574,10 +841,21 @@ def segmentation_figure(
 ) -> Figure:
     "A row an image: input and ground truth where they are here, every network's prediction, and a legend of all classes that are seen."
     here = isinstance(pictures, dict)
-    maps = {title: found if found is None or not here else found[: len(pictures["images"])] for title, found in maps.items()}
+    maps = {
+        title: found if found is None or not here else found[: len(pictures["images"])] for title, found in maps.items()
+    }
     names, palette = class_legend(pictures, dataset)
-    columns = ({"input": pictures["images"], "ground truth": colour_labels(torch.from_numpy(pictures["labels"]), palette).numpy()} if here else {}) | {
-        title: None if found is None else colour_labels(torch.from_numpy(found.astype(np.int64)), palette).numpy() for title, found in maps.items()}
+    columns = (
+        {
+            "input": pictures["images"],
+            "ground truth": colour_labels(torch.from_numpy(pictures["labels"]), palette).numpy(),
+        }
+        if here
+        else {}
+    ) | {
+        title: None if found is None else colour_labels(torch.from_numpy(found.astype(np.int64)), palette).numpy()
+        for title, found in maps.items()
+    }
     shapes = [c.shape for c in columns.values() if c is not None] or [(1, 1, 1)]
     rows, ratio = shapes[0][0], shapes[0][1] / shapes[0][2]
     width = min(7.2 / len(columns), 1.6)
@@ -588,8 +866,15 @@ def segmentation_figure(
         for i in range(rows):
             grid[i][k].set(xticks=[], yticks=[])
             grid[i][k].spines[:].set_visible(False)
-            grid[i][k].imshow(content[i], interpolation="nearest") if content is not None else _not_run(grid[i][k], shapes[0][1:3])
-    _class_patches(figure, [*([pictures["labels"]] if here else []), *(found for found in maps.values() if found is not None)], names, palette)
+            grid[i][k].imshow(content[i], interpolation="nearest") if content is not None else _not_run(
+                grid[i][k], shapes[0][1:3]
+            )
+    _class_patches(
+        figure,
+        [*([pictures["labels"]] if here else []), *(found for found in maps.values() if found is not None)],
+        names,
+        palette,
+    )
     return figure
 
 # %% ../../nbs/reporting/figures.ipynb #fd2e7df3
@@ -601,7 +886,14 @@ def misread_background(results: Results, block: Block) -> pd.DataFrame:
     if block.dataset not in BACKGROUND:
         return pd.DataFrame(columns=["method", "measure", "verdict"])
     of = lambda r: 100 - r["details"]["class_accuracy"][0]
-    values = {m: {s: of(r) for s, (_, r) in results.of(block, m).items() if r["status"] == "ok" and r.get("details", {}).get("class_accuracy")} for m in methods_shown(results, block)}
+    values = {
+        m: {
+            s: of(r)
+            for s, (_, r) in results.of(block, m).items()
+            if r["status"] == "ok" and r.get("details", {}).get("class_accuracy")
+        }
+        for m in methods_shown(results, block)
+    }
     return pd.DataFrame(compared(results, block, "background called object, %", values, "none", ("fewer", "more")))
 
 # %% ../../nbs/reporting/figures.ipynb #1b5b4092
@@ -643,7 +935,11 @@ def channels_to_show(
     if logits is None:
         return [0]
     recorded = range(len(logits))
-    size = [(pictures["labels"][0] == c).sum() for c in recorded] if isinstance(pictures, dict) else [float(logits[c].max()) for c in recorded]
+    size = (
+        [(pictures["labels"][0] == c).sum() for c in recorded]
+        if isinstance(pictures, dict)
+        else [float(logits[c].max()) for c in recorded]
+    )
     order = sorted(recorded, key=lambda c: (c == 0, -size[c]))
     return [c for c in order if not isinstance(pictures, dict) or size[c]][:count] or [0]
 
@@ -651,14 +947,20 @@ def channels_to_show(
 @paper_style
 def channel_figure(
     pictures: dict | str,  # from `evaluation_pictures`
-    channels: dict[str, np.ndarray | None],  # title -> (channels, height, width) logits of the first image; None: not run
+    channels: dict[
+        str, np.ndarray | None
+    ],  # title -> (channels, height, width) logits of the first image; None: not run
     reference: np.ndarray | None,  # the teacher's logits, from which divergences are measured
     shown: list[int],  # which channels
     colours: dict[str, str] | None = None,  # of the titles
     dataset: str = "",  # whose classes they are, where `pictures` does not say
 ) -> Figure:
     "A row a class: the image with the class lit where it is here, and where each network's channel looks, with its divergence from the teacher's."
-    names, here, known = class_legend(pictures, dataset)[0], isinstance(pictures, dict), [x for x in channels.values() if x is not None]
+    names, here, known = (
+        class_legend(pictures, dataset)[0],
+        isinstance(pictures, dict),
+        [x for x in channels.values() if x is not None],
+    )
     titles = (["input, class lit"] if here else []) + list(channels)
     height, width = pictures["images"].shape[1:3] if here else known[0].shape[1:] if known else (1, 1)
     side = min(7.0 / len(titles), 1.6)
@@ -667,7 +969,13 @@ def channel_figure(
     for row, c in zip(grid, shown):
         row[0].set_ylabel(names[c] if c < len(names) else f"class {c}")
         if here:
-            row[0].imshow(np.where((pictures["labels"][0] == c)[..., None], pictures["images"][0], pictures["images"][0] // 40 * 8 + 200))
+            row[0].imshow(
+                np.where(
+                    (pictures["labels"][0] == c)[..., None],
+                    pictures["images"][0],
+                    pictures["images"][0] // 40 * 8 + 200,
+                )
+            )
         found = {title: channel_distributions(x[c : c + 1])[0] for title, x in channels.items() if x is not None}
         largest = max([x.max() * x.size for x in found.values()], default=1.0)
         for axes, (title, logits) in zip(row[here:], channels.items()):
@@ -676,7 +984,9 @@ def channel_figure(
                 continue
             axes.imshow(found[title] * found[title].size, cmap="magma", vmin=0, vmax=largest, interpolation="nearest")
             if reference is not None and logits is not reference:
-                axes.set_xlabel(f"KL {channel_divergences(logits[c : c + 1], reference[c : c + 1])[0]:.3f}", labelpad=1, fontsize=7)
+                axes.set_xlabel(
+                    f"KL {channel_divergences(logits[c : c + 1], reference[c : c + 1])[0]:.3f}", labelpad=1, fontsize=7
+                )
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

@@ -18,16 +18,43 @@ from ..losses.methods import published_method
 FOLDER = Path(__file__).parent / "published" if "__file__" in globals() else Path("../../icckd/reporting/published")
 
 NETWORKS = {
-    **{f"ResNet{n}": f"resnet{n}" for n in (8, 14, 20, 32, 44, 56, 110)}, "ResNet8x4": "resnet8x4", "ResNet32x4": "resnet32x4", "ResNet50": "resnet50",
-    **{f"WRN-{d}-{w}": f"wrn_{d}_{w}" for d in (16, 40) for w in (1, 2)}, **{f"VGG{n}": f"vgg{n}" for n in (8, 11, 13, 16, 19)},
-    "MobileNetV2": "mobilenetv2", "ShuffleNetV1": "shufflenetv1", "ShuffleNetV2": "shufflenetv2",
-    "PSPNet": "pspnet_r101", "PSPNet-R101": "pspnet_r101", "PSPNet-R18": "pspnet_r18", "PSPNet-R18(0.5)": "pspnet_r18_half", "PSPNet-MBV2": "pspnet_mbv2",
-    "Deeplab-R18": "deeplab_r18", "Deeplab-R18(0.5)": "deeplab_r18_half", "Deeplab-MBV2": "deeplab_mbv2",
-    "DeepLabV3+-ResNet101": "deeplabv3plus_r101", "DeepLabV3+-ResNet18": "deeplabv3plus_r18", "DeepLabV3+-MobileNetV2": "deeplabv3plus_mbv2",
+    **{f"ResNet{n}": f"resnet{n}" for n in (8, 14, 20, 32, 44, 56, 110)},
+    "ResNet8x4": "resnet8x4",
+    "ResNet32x4": "resnet32x4",
+    "ResNet50": "resnet50",
+    **{f"WRN-{d}-{w}": f"wrn_{d}_{w}" for d in (16, 40) for w in (1, 2)},
+    **{f"VGG{n}": f"vgg{n}" for n in (8, 11, 13, 16, 19)},
+    "MobileNetV2": "mobilenetv2",
+    "ShuffleNetV1": "shufflenetv1",
+    "ShuffleNetV2": "shufflenetv2",
+    "PSPNet": "pspnet_r101",
+    "PSPNet-R101": "pspnet_r101",
+    "PSPNet-R18": "pspnet_r18",
+    "PSPNet-R18(0.5)": "pspnet_r18_half",
+    "PSPNet-MBV2": "pspnet_mbv2",
+    "Deeplab-R18": "deeplab_r18",
+    "Deeplab-R18(0.5)": "deeplab_r18_half",
+    "Deeplab-MBV2": "deeplab_mbv2",
+    "DeepLabV3+-ResNet101": "deeplabv3plus_r101",
+    "DeepLabV3+-ResNet18": "deeplabv3plus_r18",
+    "DeepLabV3+-MobileNetV2": "deeplabv3plus_mbv2",
 }
-IMAGENET_NETWORKS = {"ResNet34": "torchvision:resnet34", "ResNet18": "torchvision:resnet18", "ResNet50": "torchvision:resnet50", "MobileNetV1": "mobilenetv1"}
-DATASETS = {"CIFAR-100": "cifar100", "ImageNet": "imagenet", "voc2012+sbd": "voc2012", "voc2012-aug": "voc2012", "voc2012": "voc2012", "cityscapes": "cityscapes",
-            "ade20k": "ade20k", "camvid": "camvid"}
+IMAGENET_NETWORKS = {
+    "ResNet34": "torchvision:resnet34",
+    "ResNet18": "torchvision:resnet18",
+    "ResNet50": "torchvision:resnet50",
+    "MobileNetV1": "mobilenetv1",
+}
+DATASETS = {
+    "CIFAR-100": "cifar100",
+    "ImageNet": "imagenet",
+    "voc2012+sbd": "voc2012",
+    "voc2012-aug": "voc2012",
+    "voc2012": "voc2012",
+    "cityscapes": "cityscapes",
+    "ade20k": "ade20k",
+    "camvid": "camvid",
+}
 
 # %% ../../nbs/reporting/published.ipynb #740cdcb8
 @lru_cache(maxsize=None)
@@ -46,7 +73,9 @@ def _read(table: str) -> pd.DataFrame:
 # %% ../../nbs/reporting/published.ipynb #e3755c97
 def published(
     table: str,  # e.g. "ickd_cifar100"
-) -> pd.DataFrame:  # the file's columns, `value` as number (NaN where printed as N/A), `verified` as bool, and our names
+) -> (
+    pd.DataFrame
+):  # the file's columns, `value` as number (NaN where printed as N/A), `verified` as bool, and our names
     "A published table with our names beside the paper's: `our_dataset`, `our_teacher`, `our_student`, `our_method` (empty where there is none). Raises ValueError for an unknown table."
     rows = _read(table).copy()
     if table == "network_counts":
@@ -54,7 +83,9 @@ def published(
     rows["value"] = pd.to_numeric(rows["value"], errors="coerce")
     rows["verified"] = rows["verified"].str.lower().eq("yes")
     rows["our_dataset"] = [DATASETS.get(name, "") for name in rows["dataset"]]
-    names = lambda row, column: (IMAGENET_NETWORKS if row["our_dataset"] == "imagenet" else NETWORKS).get(row[column], "")
+    names = lambda row, column: (IMAGENET_NETWORKS if row["our_dataset"] == "imagenet" else NETWORKS).get(
+        row[column], ""
+    )
     for column in ("teacher", "student"):
         rows[f"our_{column}"] = [names(row, column) for _, row in rows.iterrows()]
     task = lambda row: "classification" if row["our_dataset"] in ("cifar100", "imagenet") else "segmentation"

@@ -25,7 +25,10 @@ PAPERS = {  # notebook in nbs/papers -> what it regenerates
     "cwd_supplement": "CWD supplement: Tables 1-3, Figures 1-4",
     "mlld_supplement": "MLLD supplement: correlation distances, accuracy tables",
 }
-_ONE_TASK = {"cwd_supplement": "segmentation", "mlld_supplement": "classification"}  # papers that read the records of one task only
+_ONE_TASK = {
+    "cwd_supplement": "segmentation",
+    "mlld_supplement": "classification",
+}  # papers that read the records of one task only
 
 
 def _reads(paper: str, name: str) -> bool:
@@ -40,13 +43,19 @@ def _notebook(paper: str) -> Path:
 
 def _code_cells(path: Path) -> str:
     "A notebook's code, without outputs and prose."
-    return "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code")
+    return "\n".join(
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    )
 
 # %% ../../nbs/reporting/reports.ipynb #975c93a3
 def inputs_digest(paper: str, profile: str, results: str) -> str:
     "Digest of what a report is made from: records of its tasks with their arrays, the notebook, the reporting code, the published values."
     folder = Path(results) / profile / "records"
-    records = {p.name: digest_file(p) for p in sorted([*folder.glob("*.json"), *folder.glob("*.npz")]) if _reads(paper, p.name)}
+    records = {
+        p.name: digest_file(p) for p in sorted([*folder.glob("*.json"), *folder.glob("*.npz")]) if _reads(paper, p.name)
+    }
     values = {p.name: digest_file(p) for p in sorted((Path(__file__).parent / "published").glob("*.csv"))}
     modules = [f"icckd.reporting.{p.stem}" for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
     return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(*modules)])
@@ -63,7 +72,11 @@ def prepare_manifests(
     manifests = {paper: folder / f"report-{paper}.json" for paper in PAPERS}
     for paper, path in manifests.items():
         made_from = json.loads(path.read_text())["inputs"] if path.exists() else None
-        if stale or made_from != inputs_digest(paper, profile, results) or not (Path(results) / profile / "reports" / f"{paper}.ipynb").exists():
+        if (
+            stale
+            or made_from != inputs_digest(paper, profile, results)
+            or not (Path(results) / profile / "reports" / f"{paper}.ipynb").exists()
+        ):
             path.unlink(missing_ok=True)
     return {paper: str(path) for paper, path in manifests.items()}
 
@@ -89,7 +102,9 @@ def render(
         inputs = inputs_digest(paper, profile, results)
         draft = target.with_name(f".{paper}.tmp.ipynb")
         try:
-            papermill.execute_notebook(_notebook(paper), draft, {"profile": profile, "results": results}, progress_bar=False, log_output=False)
+            papermill.execute_notebook(
+                _notebook(paper), draft, {"profile": profile, "results": results}, progress_bar=False, log_output=False
+            )
             write_atomically(target, _readable_notebook(draft))
         finally:
             draft.unlink(missing_ok=True)
@@ -124,8 +139,14 @@ def compare(
     found = []
     for folder in (results, committed):
         tables = [pd.read_csv(path) for path in sorted((Path(folder) / profile / "tables").glob("*.csv"))]
-        rows = [t.loc[t["measured_mean"].notna() & t["recipe"].notna(), [*keys, "measured_mean", "n"]] for t in tables if {*keys, "measured_mean", "n"} <= set(t)]
-        found.append(pd.concat(rows).drop_duplicates(keys) if rows else pd.DataFrame(columns=[*keys, "measured_mean", "n"]))
+        rows = [
+            t.loc[t["measured_mean"].notna() & t["recipe"].notna(), [*keys, "measured_mean", "n"]]
+            for t in tables
+            if {*keys, "measured_mean", "n"} <= set(t)
+        ]
+        found.append(
+            pd.concat(rows).drop_duplicates(keys) if rows else pd.DataFrame(columns=[*keys, "measured_mean", "n"])
+        )
     frame = found[0].merge(found[1], on=keys, suffixes=("", "_committed"))
     return frame.assign(difference=frame["measured_mean"] - frame["measured_mean_committed"])
 
@@ -140,9 +161,19 @@ def comparison_text(profile: str, results: str, committed: str = "results") -> s
     if frame.empty:
         return f"{places}\nnothing to compare with in {Path(committed) / profile}"
     far = frame.assign(size=frame["difference"].abs()).nlargest(3, "size")
-    lines = [f"  {r['method']} ({r['dataset']}, {r['metric']}): {r['measured_mean']:.2f} here, {r['measured_mean_committed']:.2f} committed" for _, r in far.iterrows() if r["size"] > 0]
-    return "\n".join([places, f"compared with {Path(committed) / profile}: {len(frame)} numbers, {int((frame['difference'] == 0).sum())} equal, "
-                              f"mean distance {frame['difference'].abs().mean():.3f} points, largest {frame['difference'].abs().max():.3f}", *lines])
+    lines = [
+        f"  {r['method']} ({r['dataset']}, {r['metric']}): {r['measured_mean']:.2f} here, {r['measured_mean_committed']:.2f} committed"
+        for _, r in far.iterrows()
+        if r["size"] > 0
+    ]
+    return "\n".join(
+        [
+            places,
+            f"compared with {Path(committed) / profile}: {len(frame)} numbers, {int((frame['difference'] == 0).sum())} equal, "
+            f"mean distance {frame['difference'].abs().mean():.3f} points, largest {frame['difference'].abs().max():.3f}",
+            *lines,
+        ]
+    )
 
 # %% ../../nbs/reporting/reports.ipynb #d86b76e1
 def main(arguments=None) -> None:
@@ -154,7 +185,11 @@ def main(arguments=None) -> None:
     chosen = parser.parse_args(arguments)
     try:
         find_profile(chosen.profile)
-        read_records(Path(chosen.results) / chosen.profile / "records")  # a file that is no record is named before anything is written
-        render(chosen.profile, chosen.results) if chosen.what == "render" else print(comparison_text(chosen.profile, chosen.results))
+        read_records(
+            Path(chosen.results) / chosen.profile / "records"
+        )  # a file that is no record is named before anything is written
+        render(chosen.profile, chosen.results) if chosen.what == "render" else print(
+            comparison_text(chosen.profile, chosen.results)
+        )
     except ValueError as error:
         sys.exit(f"icckd: {error}")

@@ -23,10 +23,10 @@ from ..core.files import write_atomically
 from ..losses.methods import find_method
 from ..models.counting import count_multiply_adds, count_parameters
 from ..models.create import create_model
-from ..runs.plan import Block, find_profile, job_states, make_jobs
 from .published import published
-from ..training.recipes import find_recipe
+from ..runs.plan import Block, find_profile, job_states, make_jobs
 from ..runs.records import read_records
+from ..training.recipes import find_recipe
 
 # %% ../../nbs/reporting/tables.ipynb #3d463aae
 class Results:
@@ -42,7 +42,9 @@ class Results:
         self.records = read_records(self.folder / "records")
         jobs = make_jobs(profile, results=str(results), work=str(work))
         states = job_states(jobs)
-        self.stale = {f"{job.records()[m]}.json" for job in jobs for m, state in states[job.name].items() if state == "stale"}
+        self.stale = {
+            f"{job.records()[m]}.json" for job in jobs for m, state in states[job.name].items() if state == "stale"
+        }
         self._by_method = {}
         for name, record in self.records.items():
             self._by_method.setdefault((record["dataset"], record["method"]), {})[name] = record
@@ -50,17 +52,29 @@ class Results:
     def find(self, dataset: str, method: str, **wanted) -> dict[int, tuple[str, dict]]:
         "Seed -> (file name, record) of the records whose fields, or parameters, have the wanted values."
         of = lambda record, key: record[key] if key in record else record.get("parameters", {}).get(key)
-        found = {name: r for name, r in self._by_method.get((dataset, method), {}).items() if all(of(r, key) == value for key, value in wanted.items())}
+        found = {
+            name: r
+            for name, r in self._by_method.get((dataset, method), {}).items()
+            if all(of(r, key) == value for key, value in wanted.items())
+        }
         return {r["seed"]: (name, r) for name, r in sorted(found.items(), key=lambda item: item[1]["seed"])}
 
     def of(self, block: Block, method: str, **wanted) -> dict[int, tuple[str, dict]]:  # method may be "teacher"
         "The records of one row: seed -> (file name, record)."
-        who = {"recipe": block.teacher_recipe, "student": None} if method == "teacher" else {"recipe": block.recipe, "student": block.student}
+        who = (
+            {"recipe": block.teacher_recipe, "student": None}
+            if method == "teacher"
+            else {"recipe": block.recipe, "student": block.student}
+        )
         return self.find(dataset=block.dataset, teacher=block.teacher, method=method, **who, **wanted)
 
     def values(self, block: Block, method: str, metric: str, **wanted) -> dict[int, float]:  # seed -> value
         "The last epoch's metric of every student that did not fail."
-        return {seed: r["last"][metric] for seed, (_, r) in self.of(block, method, **wanted).items() if r["status"] == "ok" and metric in r["last"]}
+        return {
+            seed: r["last"][metric]
+            for seed, (_, r) in self.of(block, method, **wanted).items()
+            if r["status"] == "ok" and metric in r["last"]
+        }
 
 # %% ../../nbs/reporting/tables.ipynb #fba49e32
 def methods_shown(
@@ -69,7 +83,13 @@ def methods_shown(
 ) -> list[str]:  # our method names, the undistilled student first
     "The block's methods, and any other that has been recorded in its setting."
     where = (block.dataset, block.teacher, block.student, block.recipe)
-    recorded = sorted({r["method"] for r in results.records.values() if (r["dataset"], r["teacher"], r["student"], r["recipe"]) == where})
+    recorded = sorted(
+        {
+            r["method"]
+            for r in results.records.values()
+            if (r["dataset"], r["teacher"], r["student"], r["recipe"]) == where
+        }
+    )
     return list(dict.fromkeys(["none", *block.methods, *recorded]))
 
 
@@ -96,17 +116,27 @@ def weak_teacher(results: Results, block: Block) -> str:
     teacher, plain = (mean_sd(results.values(block, method, metric).values())[0] for method in ("teacher", "none"))
     if math.isnan(teacher) or math.isnan(plain) or teacher > plain:
         return ""
-    return (f"At this budget the teacher ({teacher:.2f} % {METRICS[metric].removesuffix(', %')}) is no better than the undistilled student ({plain:.2f} %), so this block says nothing about the methods: "
-            "no ranking and no verdicts.")
+    return (
+        f"At this budget the teacher ({teacher:.2f} % {METRICS[metric].removesuffix(', %')}) is no better than the undistilled student ({plain:.2f} %), so this block says nothing about the methods: "
+        "no ranking and no verdicts."
+    )
 
 
 def block_text(results: Results, block: Block) -> str:
     "One sentence about a block, and a second where its teacher has nothing to teach."
     recipe = find_recipe(block.recipe)
-    epochs, seeds = block.options.get("epochs") or recipe.epochs, sorted({s for m in methods_shown(results, block) for s in results.of(block, m)})
+    epochs, seeds = (
+        block.options.get("epochs") or recipe.epochs,
+        sorted({s for m in methods_shown(results, block) for s in results.of(block, m)}),
+    )
     kind = "the published setting" if block.paper_pair else "a stand-in, not the published setting"
     which = f"seed{'s' * (len(seeds) != 1)} {' '.join(map(str, seeds)) or '(none yet)'}"
-    return " ".join([f"{block.dataset}, {block.teacher} -> {block.student}, {epochs} epochs of {block.recipe}, {which}: {kind}.", weak_teacher(results, block)]).strip()
+    return " ".join(
+        [
+            f"{block.dataset}, {block.teacher} -> {block.student}, {epochs} epochs of {block.recipe}, {which}: {kind}.",
+            weak_teacher(results, block),
+        ]
+    ).strip()
 
 # %% ../../nbs/reporting/tables.ipynb #14203622
 def mean_sd(
@@ -133,8 +163,34 @@ def format_mean(mean: float, sd: float, n: int, form: str = ".2f") -> str:
     return f"{mean:{form}} ({n:.0f})" if math.isnan(sd) else f"{mean:{form}} +- {sd:{form}} ({n:.0f})"
 
 # %% ../../nbs/reporting/tables.ipynb #d146da65
-COLUMNS = ["table", "dataset", "teacher", "student", "method", "title", "metric", "split", "published", "verified", "measured_mean", "measured_sd", "n", "gain",
-           "gain_sd", "difference", "state", "recipe", "ce_term", "method_terms", "init", "printed_teacher", "printed_student", "source", "note", "records"]
+COLUMNS = [
+    "table",
+    "dataset",
+    "teacher",
+    "student",
+    "method",
+    "title",
+    "metric",
+    "split",
+    "published",
+    "verified",
+    "measured_mean",
+    "measured_sd",
+    "n",
+    "gain",
+    "gain_sd",
+    "difference",
+    "state",
+    "recipe",
+    "ce_term",
+    "method_terms",
+    "init",
+    "printed_teacher",
+    "printed_student",
+    "source",
+    "note",
+    "records",
+]
 
 
 def measured_row(
@@ -149,19 +205,45 @@ def measured_row(
     found, teacher = results.of(block, method, **wanted), method == "teacher"
     good = results.values(block, method, metric, **wanted)
     mean, sd, n = mean_sd(good.values())
-    gain, gain_sd, _ = mean_sd(paired_differences(good, results.values(block, "none", metric, **wanted)) if method not in ("none", "teacher") else [])
+    gain, gain_sd, _ = mean_sd(
+        paired_differences(good, results.values(block, "none", metric, **wanted))
+        if method not in ("none", "teacher")
+        else []
+    )
     ce_term, method_terms = _last_terms(found[seed][1] for seed in good)
-    row = dict.fromkeys(COLUMNS, "") | dict.fromkeys(("published", "difference"), math.nan) | {"ce_term": ce_term, "method_terms": method_terms}
-    return row | {"table": table, "dataset": block.dataset, "teacher": block.teacher, "student": block.student, "method": method, "metric": metric,
-                  "title": "teacher" if teacher else find_method(method, block.task).title, "measured_mean": mean, "measured_sd": sd, "n": n, "gain": gain,
-                  "gain_sd": gain_sd, "state": _state(results, found), "recipe": block.teacher_recipe if teacher else block.recipe,
-                  "split": " ".join(sorted({r["split"] for _, r in found.values()})), "records": " ".join(found[seed][0] for seed in good)}
+    row = (
+        dict.fromkeys(COLUMNS, "")
+        | dict.fromkeys(("published", "difference"), math.nan)
+        | {"ce_term": ce_term, "method_terms": method_terms}
+    )
+    return row | {
+        "table": table,
+        "dataset": block.dataset,
+        "teacher": block.teacher,
+        "student": block.student,
+        "method": method,
+        "metric": metric,
+        "title": "teacher" if teacher else find_method(method, block.task).title,
+        "measured_mean": mean,
+        "measured_sd": sd,
+        "n": n,
+        "gain": gain,
+        "gain_sd": gain_sd,
+        "state": _state(results, found),
+        "recipe": block.teacher_recipe if teacher else block.recipe,
+        "split": " ".join(sorted({r["split"] for _, r in found.values()})),
+        "records": " ".join(found[seed][0] for seed in good),
+    }
 
 # %% ../../nbs/reporting/tables.ipynb #286ca351
-def _last_terms(records) -> tuple[float, float]:  # (cross-entropy, everything else), weighted as in the loss; NaN where no record has them
+def _last_terms(
+    records,
+) -> tuple[float, float]:  # (cross-entropy, everything else), weighted as in the loss; NaN where no record has them
     "Mean loss of the last epoch, in two parts: what a method's own terms weigh beside the labels'."
     last = [r["history"][-1]["terms"] for r in records if r.get("history") and r["history"][-1].get("terms")]
-    part = lambda of_labels: mean_sd(sum(x for name, x in terms.items() if name.startswith("ce") == of_labels) for terms in last)[0]
+    part = lambda of_labels: mean_sd(
+        sum(x for name, x in terms.items() if name.startswith("ce") == of_labels) for terms in last
+    )[0]
     return part(True), part(False)
 
 
@@ -183,7 +265,10 @@ def stand_in_table(
 ) -> pd.DataFrame:
     "A block that is no published setting: measured values and gains over the undistilled student, no differences."
     methods = ["teacher", *methods_shown(results, block)]
-    return pd.DataFrame([measured_row(results, table, block, method, metric) for method in methods for metric in metrics], columns=COLUMNS)
+    return pd.DataFrame(
+        [measured_row(results, table, block, method, metric) for method in methods for metric in metrics],
+        columns=COLUMNS,
+    )
 
 # %% ../../nbs/reporting/tables.ipynb #1dc3a998
 _PUBLISHED_RECIPES = {  # published table -> our method ("" stands for the others) -> recipes with which its values were made
@@ -214,12 +299,18 @@ def published_block(
     teacher: str,
     student: str,  # not looked at for a teacher
     method: str,  # our method name, or "teacher"
-) -> tuple[Block | None, bool]:  # (block of the `paper` profile that trains it, whether its recipe is the published one)
+) -> tuple[
+    Block | None, bool
+]:  # (block of the `paper` profile that trains it, whether its recipe is the published one)
     "Where a published row is trained; the published recipe is preferred where several blocks train it."
     fits = lambda b: method == "teacher" or (b.student == student and method in b.methods)
     by_method = _PUBLISHED_RECIPES.get(table, {})
     recipes = by_method.get(method, by_method.get("", ()))
-    found = [(b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes) for b in _paper_blocks().get((dataset, teacher), []) if fits(b)]
+    found = [
+        (b, (b.teacher_recipe if method == "teacher" else b.recipe) in recipes)
+        for b in _paper_blocks().get((dataset, teacher), [])
+        if fits(b)
+    ]
     return next((pair for pair in found if pair[1]), found[0] if found else (None, False))
 
 # %% ../../nbs/reporting/tables.ipynb #6582525f
@@ -242,18 +333,48 @@ def _published_row(results: Results, name: str, row: pd.Series, methods: dict) -
     method = "teacher" if row["method"].lower() == "teacher" else methods.get(row["method"], row["our_method"])
     teacher, student = row["our_teacher"] or row["our_student"], row["our_student"]
     init, note = row.get("init", ""), row.get("note", "")
-    printed = {"table": name, "dataset": row["our_dataset"] or row["dataset"], "teacher": teacher or row["teacher"], "student": student or row["student"], "title": row["method"],
-               "metric": metric, "split": split, "published": row["value"], "verified": bool(row["verified"]), "init": init, "source": row["source"],
-               "printed_teacher": row["teacher"], "printed_student": row["student"], "note": note}
+    printed = {
+        "table": name,
+        "dataset": row["our_dataset"] or row["dataset"],
+        "teacher": teacher or row["teacher"],
+        "student": student or row["student"],
+        "title": row["method"],
+        "metric": metric,
+        "split": split,
+        "published": row["value"],
+        "verified": bool(row["verified"]),
+        "init": init,
+        "source": row["source"],
+        "printed_teacher": row["teacher"],
+        "printed_student": row["student"],
+        "note": note,
+    }
     wanted = ({"split": split} if split in ("val", "test") else {}) | ({"initialisation": init} if init else {})
-    block, is_published = published_block(name, printed["dataset"], teacher, student, method) if method else (None, False)
-    if block is None or (printed["dataset"], split) == ("cityscapes", "test"):  # those labels are with the benchmark's server
+    block, is_published = (
+        published_block(name, printed["dataset"], teacher, student, method) if method else (None, False)
+    )
+    if block is None or (printed["dataset"], split) == (
+        "cityscapes",
+        "test",
+    ):  # those labels are with the benchmark's server
         state = "N/A" if math.isnan(row["value"]) else "quoted"
-        empty = dict.fromkeys(("measured_mean", "measured_sd", "gain", "gain_sd", "difference"), math.nan) | {"n": 0, "recipe": "", "records": ""}
+        empty = dict.fromkeys(("measured_mean", "measured_sd", "gain", "gain_sd", "difference"), math.nan) | {
+            "n": 0,
+            "recipe": "",
+            "records": "",
+        }
         return printed | empty | {"method": method or row["method"], "state": state}
     measured = measured_row(results, name, block, method, metric, **wanted)
     difference = row["value"] - measured["measured_mean"] if is_published else math.nan
-    return measured | printed | {"method": method, "difference": difference, "state": "N/A" if math.isnan(row["value"]) and not measured["n"] else measured["state"]}
+    return (
+        measured
+        | printed
+        | {
+            "method": method,
+            "difference": difference,
+            "state": "N/A" if math.isnan(row["value"]) and not measured["n"] else measured["state"],
+        }
+    )
 
 # %% ../../nbs/reporting/tables.ipynb #0f3e0f98
 def annotated(
@@ -263,7 +384,9 @@ def annotated(
     "The table with a note beside every row that one touches; several are separated by ` | `. Raises ValueError for a note that touches none."
     frame = frame.copy()
     for where, text, *incomparable in notes:
-        hit = np.logical_and.reduce([frame[column].isin(value if isinstance(value, tuple) else (value,)) for column, value in where.items()])
+        hit = np.logical_and.reduce(
+            [frame[column].isin(value if isinstance(value, tuple) else (value,)) for column, value in where.items()]
+        )
         if not hit.any():
             raise ValueError(f"notes: no row of {frame['table'].iloc[0]} has {where}")
         if any(incomparable):
@@ -283,7 +406,10 @@ def counted_networks(
         with torch.device("meta"):
             network = create_model(name, num_classes)
         auxiliary = [layer for layer in ("aux_logits",) if layer in network.layers]
-        rows[name] = {"params_M": count_parameters(network) / 1e6, "flops_G": count_multiply_adds(network, (3, *size), auxiliary) / 1e9}
+        rows[name] = {
+            "params_M": count_parameters(network) / 1e6,
+            "flops_G": count_multiply_adds(network, (3, *size), auxiliary) / 1e9,
+        }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["params_M", "flops_G"])
 
 # %% ../../nbs/reporting/tables.ipynb #e796a55a
@@ -301,22 +427,40 @@ def with_counts(
     return frame
 
 # %% ../../nbs/reporting/tables.ipynb #f9319f6b
-METRICS = {"params": "parameters,", "flops": "multiply-adds,", "top1": "top-1, %", "top5": "top-5, %", "miou": "mIoU, %", "macc": "mAcc, %", "pixel_accuracy": "pixel accuracy, %"}
+METRICS = {
+    "params": "parameters,",
+    "flops": "multiply-adds,",
+    "top1": "top-1, %",
+    "top5": "top-5, %",
+    "miou": "mIoU, %",
+    "macc": "mAcc, %",
+    "pixel_accuracy": "pixel accuracy, %",
+}
 
 
 class Shown:
     "A table for reading, with its notes, shown whole."
 
-    def __init__(self, frame: pd.DataFrame, notes=(), empty: str = "(no rows)"):  # empty: what to say where there are no rows
+    def __init__(
+        self, frame: pd.DataFrame, notes=(), empty: str = "(no rows)"
+    ):  # empty: what to say where there are no rows
         self.frame, self.notes, self.empty = frame, list(notes), empty
 
     def __repr__(self) -> str:
         line = lambda cells: "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-        table = "\n".join([line(self.frame), line("---" for _ in self.frame), *map(line, self.frame.itertuples(index=False))]) if len(self.frame) else self.empty
+        table = (
+            "\n".join(
+                [line(self.frame), line("---" for _ in self.frame), *map(line, self.frame.itertuples(index=False))]
+            )
+            if len(self.frame)
+            else self.empty
+        )
         return "\n".join([table, "", *(f"[{i}] {note}" for i, note in enumerate(self.notes, 1))]).strip() + "\n"
 
     def _repr_html_(self) -> str:
-        table = self.frame.to_html(index=False, border=0, na_rep="") if len(self.frame) else f"<p>{escape(self.empty)}</p>"
+        table = (
+            self.frame.to_html(index=False, border=0, na_rep="") if len(self.frame) else f"<p>{escape(self.empty)}</p>"
+        )
         return "".join([table, *(f"<small>[{i}] {escape(note)}</small><br>" for i, note in enumerate(self.notes, 1))])
 
 
@@ -344,7 +488,11 @@ def measured_text(row) -> str:
 def printed_text(row) -> str:
     "The printed value; a star marks one that was not seen in its source."
     value = row["published"]
-    text = number(value) if pd.isna(value) or (round(value, 2) == value and row["metric"] not in ("params", "flops")) else f"{value:g}"
+    text = (
+        number(value)
+        if pd.isna(value) or (round(value, 2) == value and row["metric"] not in ("params", "flops"))
+        else f"{value:g}"
+    )
     return (text + ("" if row["verified"] in (True, "True") else "*")) if text else ""
 
 # %% ../../nbs/reporting/tables.ipynb #f22a7f7c
@@ -356,8 +504,12 @@ def stand_in_view(frame: pd.DataFrame) -> Shown:
         for _, row in rows.iterrows():
             metric = METRICS[row["metric"]]
             line[metric] = measured_text(row)
-            line[f"gain, {metric.removesuffix(', %')}"] = number(row["gain"], "+") + (f" +- {row['gain_sd']:.2f}" if not pd.isna(row["gain_sd"]) else "")
-        line["last loss: labels + method"] = " + ".join(f"{x:.2f}" for x in rows[["ce_term", "method_terms"]].iloc[0].astype(float) if x > 0)
+            line[f"gain, {metric.removesuffix(', %')}"] = number(row["gain"], "+") + (
+                f" +- {row['gain_sd']:.2f}" if not pd.isna(row["gain_sd"]) else ""
+            )
+        line["last loss: labels + method"] = " + ".join(
+            f"{x:.2f}" for x in rows[["ce_term", "method_terms"]].iloc[0].astype(float) if x > 0
+        )
         lines.append(line)
     shown = pd.DataFrame(lines)
     return Shown(shown[[c for c in shown if c != "last loss: labels + method" or shown[c].any()]])
@@ -366,7 +518,8 @@ def stand_in_view(frame: pd.DataFrame) -> Shown:
 def published_view(
     frame: pd.DataFrame,  # from `published_table`
     columns=("printed_teacher", "printed_student"),  # what the columns are
-    rows: dict[str, str] | None = None,  # what the lines are: column of the table -> heading; {"title": "method"} by default
+    rows: dict[str, str]
+    | None = None,  # what the lines are: column of the table -> heading; {"title": "method"} by default
     missing: str = "",  # what to show where nothing is printed
 ) -> Shown:
     "One line a printed row and one column a pair: printed value / measured value or its state (difference) [notes]."
@@ -377,11 +530,18 @@ def published_view(
         text = "N/A" if row["state"] == "N/A" else f"{printed_text(row) or '-'} / {measured_text(row)}{difference}"
         text += _marks(row["note"], notes)
         names = [METRICS.get(row[c], row[c]) for c in columns]
-        column = ", ".join([" -> ".join(names[:2]), *names[2:]]) if columns[0].endswith("teacher") else " ".join(names).strip()
+        column = (
+            ", ".join([" -> ".join(names[:2]), *names[2:]])
+            if columns[0].endswith("teacher")
+            else " ".join(names).strip()
+        )
         line[column] = f"{line[column]}; {text}" if column in line else text
     shown = pd.DataFrame(list(lines.values())).fillna(missing)
     if columns[0] == "metric":
-        place = lambda name: (next((i for i, title in enumerate(METRICS.values()) if name.startswith(title)), -1), name.endswith("test"))
+        place = lambda name: (
+            next((i for i, title in enumerate(METRICS.values()) if name.startswith(title)), -1),
+            name.endswith("test"),
+        )
         shown = shown[sorted(shown, key=place)]
     return Shown(shown, notes)
 

@@ -20,7 +20,18 @@ from ..data.image_folders import load_image_folders
 from ..losses.methods import create_criterion
 from ..models.create import LIBRARIES, create_model, network_module
 from ..models.layers import LayerReader, find_module, publish_layers
-from .pair import PAIR_PARAMETERS, Run, RunError, _check_machine, _context, _methods, _recipe, check_parameters, check_teacher_checkpoint, create_network
+from icckd.runs.pair import (
+    PAIR_PARAMETERS,
+    Run,
+    RunError,
+    _check_machine,
+    _context,
+    _methods,
+    _recipe,
+    check_parameters,
+    check_teacher_checkpoint,
+    create_network,
+)
 
 # %% ../../nbs/runs/custom.ipynb #9cbf93d6
 OWN_PARAMETERS = {
@@ -73,7 +84,9 @@ def _own_function(spec: str):
     try:
         module = import_module(path)
     except Exception as error:  # whatever a module of the user's raises while it is imported
-        raise RunError(f"network {spec!r}: module {path} cannot be imported ({type(error).__name__}: {error}); its folder must be on PYTHONPATH") from None
+        raise RunError(
+            f"network {spec!r}: module {path} cannot be imported ({type(error).__name__}: {error}); its folder must be on PYTHONPATH"
+        ) from None
     if not callable(getattr(module, name, None)):
         known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
         raise RunError(f"network {spec!r}: {path} has no function {name!r}; {near_matches(name, known)}")
@@ -92,8 +105,12 @@ def _called(spec: str, num_classes: int) -> nn.Module:
         raise
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        where = [f for f in frames if f.filename == import_module(spec.partition(":")[0]).__file__ or f is frames[0]][-1]  # the last line that is the user's
-        raise RunError(f"network {spec!r}: failed in {Path(where.filename).name}, line {where.lineno} ({type(error).__name__}: {error})") from None
+        where = [f for f in frames if f.filename == import_module(spec.partition(":")[0]).__file__ or f is frames[0]][
+            -1
+        ]  # the last line that is the user's
+        raise RunError(
+            f"network {spec!r}: failed in {Path(where.filename).name}, line {where.lineno} ({type(error).__name__}: {error})"
+        ) from None
     if not isinstance(network, nn.Module):
         raise RunError(f"network {spec!r}: wanted an nn.Module, got {type(network).__name__}")
     for module in network.modules():
@@ -129,7 +146,9 @@ def name_layers(
     "Publishes layer names. Raises RunError that names the parameter and the path that does not exist."
     known = getattr(network, "layers", {})
     if layers and not isinstance(known, dict):
-        raise RunError(f"{parameter}: {type(network).__name__} has a module called 'layers', so names cannot be published; wrap it in a module of your own")
+        raise RunError(
+            f"{parameter}: {type(network).__name__} has a module called 'layers', so names cannot be published; wrap it in a module of your own"
+        )
     for name, path in layers.items():
         try:
             find_module(network, path)
@@ -154,7 +173,9 @@ class OwnRun(Run):
     def defining_modules(self, *roles: str) -> list[str]:
         "Modules of the networks and of the data."
         specs = [self.parameters[role] for role in roles]
-        return [s.partition(":")[0] if _is_own(s) else network_module(s.partition("@")[0]) for s in specs] + ["icckd.data.image_folders"]
+        return [s.partition(":")[0] if _is_own(s) else network_module(s.partition("@")[0]) for s in specs] + [
+            "icckd.data.image_folders"
+        ]
 
     def key_parameters(self, role: str) -> dict:
         "Those of every run, and what is only here."
@@ -182,16 +203,25 @@ def _open_own(values: dict) -> OwnRun:
     "The run without its networks tried."
     _check_machine(values)
     if not Path(values["data"]).is_dir() or not values["data"]:
-        raise RunError(f"data: wanted a folder with train/CLASS/* and val/CLASS/*, got {values['data']!r}, which is none")
+        raise RunError(
+            f"data: wanted a folder with train/CLASS/* and val/CLASS/*, got {values['data']!r}, which is none"
+        )
     for word in values["pretrained"].split():
         if word not in ("teacher", "student"):
             raise RunError(f"pretrained: wanted 'teacher', 'student' or both, got {word!r}")
-    recipes = {"teacher_recipe": _recipe(values, "teacher_recipe", "teacher_epochs"), "recipe": _recipe(values, "recipe", "epochs")}
+    recipes = {
+        "teacher_recipe": _recipe(values, "teacher_recipe", "teacher_epochs"),
+        "recipe": _recipe(values, "recipe", "epochs"),
+    }
     for name, recipe in recipes.items():
         if recipe.task != "classification":
-            raise RunError(f"{name}: {recipe.name!r} is for {recipe.task}, but folders of classes are a classification data set")
+            raise RunError(
+                f"{name}: {recipe.name!r} is for {recipe.task}, but folders of classes are a classification data set"
+            )
     methods = _methods(values, "classification")
-    dataset = load_image_folders(values["data"], values["image_size"], values["reading"], values["augmentation"], values["train_limit"] or None)
+    dataset = load_image_folders(
+        values["data"], values["image_size"], values["reading"], values["augmentation"], values["train_limit"] or None
+    )
     return OwnRun({**PAIR_PARAMETERS, **values, "dataset": dataset.name}, dataset, methods=methods, **recipes)
 
 # %% ../../nbs/runs/custom.ipynb #34c79091
@@ -216,12 +246,16 @@ def _try(run: OwnRun, role: str, read: LayerReader, mode: str) -> None:
             out = read(torch.zeros(2, 3, *run.dataset.image_size))
     except Exception as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RunError(f"{role}: {spec} does not run{mode} on pictures of {run.image_size} x {run.image_size} ({said})") from None
+        raise RunError(
+            f"{role}: {spec} does not run{mode} on pictures of {run.image_size} x {run.image_size} ({said})"
+        ) from None
     if not isinstance(out.logits, torch.Tensor) or out.logits.shape != (2, classes):
         got = tuple(out.logits.shape) if isinstance(out.logits, torch.Tensor) else type(out.logits).__name__
         raise RunError(f"{role}: wanted logits of shape (2, {classes}) for two pictures, got {got}{mode} from {spec}")
     if "pooled" in out.layers and out["pooled"].ndim != 2:
-        raise RunError(f"{role}_layers: wanted pooled of shape (batch, channels), got {tuple(out['pooled'].shape)}; name what goes into the last linear layer, e.g. pooled=fc:input")
+        raise RunError(
+            f"{role}_layers: wanted pooled of shape (batch, channels), got {tuple(out['pooled'].shape)}; name what goes into the last linear layer, e.g. pooled=fc:input"
+        )
 
 # %% ../../nbs/runs/custom.ipynb #bf3980dc
 def _reader(run: OwnRun, network: nn.Module, role: str, method: str) -> LayerReader:
@@ -231,4 +265,6 @@ def _reader(run: OwnRun, network: nn.Module, role: str, method: str) -> LayerRea
     try:
         return LayerReader(network, wanted)
     except ValueError as error:
-        raise RunError(f"{role}_layers: method {method!r} reads {' '.join(wanted)} of the {role}; {_short(error)}") from None
+        raise RunError(
+            f"{role}_layers: method {method!r} reads {' '.join(wanted)} of the {role}; {_short(error)}"
+        ) from None

@@ -28,11 +28,20 @@ from ..data.normalisation import with_normalisation
 from ..losses.criterion import describe_criterion
 from ..losses.methods import Context, create_criterion, find_method
 from ..models.create import create_model, network_module
-from ..training.checkpoints import remove_checkpoints
 from .probes import probe
+from icckd.runs.records import (
+    git_state,
+    last_and_best,
+    read_record,
+    record_key,
+    record_name,
+    used_modules,
+    versions,
+    write_record,
+)
+from ..training.checkpoints import remove_checkpoints
 from ..training.recipe import Recipe, shortened
 from ..training.recipes import find_recipe
-from .records import git_state, last_and_best, read_record, record_key, record_name, used_modules, versions, write_record
 from ..training.trainer import evaluate, fit, peak_memory_mib, precision_of
 
 # %% ../../nbs/runs/pair.ipynb #1ef590ab
@@ -66,8 +75,14 @@ PAIR_PARAMETERS = {
     "seed": 0,
     "students_per_pass": 0,  # train so many students at a time; 0: all
 }
-SEGMENTATION_DEFAULTS = {"dataset": "digit_scenes", "teacher": "pspnet_r18@0.5", "student": "pspnet_r18@0.25", "methods": "none cwd ickd_s",
-                         "recipe": "quick_segmentation", "teacher_recipe": "quick_segmentation"}
+SEGMENTATION_DEFAULTS = {
+    "dataset": "digit_scenes",
+    "teacher": "pspnet_r18@0.5",
+    "student": "pspnet_r18@0.25",
+    "methods": "none cwd ickd_s",
+    "recipe": "quick_segmentation",
+    "teacher_recipe": "quick_segmentation",
+}
 
 # %% ../../nbs/runs/pair.ipynb #cb0a43a0
 class RunError(ValueError):
@@ -83,7 +98,11 @@ def given_parameters(
 ) -> dict:  # the notebook's values of the known parameters
     "Collects a notebook's parameters. Raises RunError for an unknown name."
     shell = {"In", "Out", "exit", "quit", "get_ipython", "open"}
-    given = {name: value for name, value in namespace.items() if not name.startswith("_") and name not in shell and not callable(value) and not isinstance(value, type(os))}
+    given = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and name not in shell and not callable(value) and not isinstance(value, type(os))
+    }
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise RunError(f"parameter {unknown[0]!r}: {near_matches(unknown[0], known)}")
@@ -138,7 +157,9 @@ class Run:
 
     def defining_modules(self, *roles: str) -> list[str]:
         "The modules that define the run's networks and data set by name (their classes may live elsewhere)."
-        return [network_module(self.parameters[role].partition("@")[0]) for role in roles] + [dataset_module(self.dataset.name)]
+        return [network_module(self.parameters[role].partition("@")[0]) for role in roles] + [
+            dataset_module(self.dataset.name)
+        ]
 
     def key_parameters(self, role: str) -> dict:
         "The parameters that enter the key of the role's record."
@@ -166,11 +187,17 @@ def _open_run(kind: str, parameters: dict) -> Run:
     recipes = {"teacher_recipe": _recipe(values, "teacher_recipe", "teacher_epochs")}
     if kind != "teacher":
         recipes["recipe"] = _recipe(values, "recipe", "epochs")
-    dataset = load_dataset(values["dataset"], root=values["data_root"] or None, train_limit=values["train_limit"] or None)
-    dataset = with_normalisation(dataset, recipes.get("recipe", recipes["teacher_recipe"]).augmentation.get("normalisation"))
+    dataset = load_dataset(
+        values["dataset"], root=values["data_root"] or None, train_limit=values["train_limit"] or None
+    )
+    dataset = with_normalisation(
+        dataset, recipes.get("recipe", recipes["teacher_recipe"]).augmentation.get("normalisation")
+    )
     for name, recipe in recipes.items():
         if recipe.task != dataset.task:
-            raise RunError(f"{name}: {recipe.name!r} is for {recipe.task}, but {dataset.name} is a {dataset.task} data set")
+            raise RunError(
+                f"{name}: {recipe.name!r} is for {recipe.task}, but {dataset.name} is a {dataset.task} data set"
+            )
     if kind in ("classification", "segmentation") and dataset.task != kind:
         raise RunError(f"dataset: wanted a {kind} data set, got {dataset.name} ({dataset.task})")
     run = Run(values, dataset, methods=_methods(values, dataset.task) if kind != "teacher" else (), **recipes)
@@ -192,10 +219,14 @@ def _check_machine(values: dict) -> None:
         place = Path(values[name], values["profile"]).absolute()
         nearest = next(p for p in (place, *place.parents) if p.exists())
         if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-            raise RunError(f"{name}: wanted a folder that can be written to, got {values[name]!r} ({nearest} is {'read-only' if nearest.is_dir() else 'a file'})")
+            raise RunError(
+                f"{name}: wanted a folder that can be written to, got {values[name]!r} ({nearest} is {'read-only' if nearest.is_dir() else 'a file'})"
+            )
     values["device"] = _device(values["device"])
     if values["teacher_checkpoint"] and not Path(values["teacher_checkpoint"]).is_file():
-        raise RunError(f"teacher_checkpoint: wanted a weight file, got {values['teacher_checkpoint']!r}, which does not exist")
+        raise RunError(
+            f"teacher_checkpoint: wanted a weight file, got {values['teacher_checkpoint']!r}, which does not exist"
+        )
 
 # %% ../../nbs/runs/pair.ipynb #0717c770
 def _device(name: str) -> str:
@@ -262,14 +293,23 @@ def key_parameters(
     role: str,  # "teacher" or "student"
 ) -> dict:
     "The parameters that enter the key."
-    names = ["dataset", "train_limit", "teacher", "threads", "initialisation", "evaluate_every", "teacher_seed"] + ([] if role == "teacher" else ["student", "seed"])
+    names = ["dataset", "train_limit", "teacher", "threads", "initialisation", "evaluate_every", "teacher_seed"] + (
+        [] if role == "teacher" else ["student", "seed"]
+    )
     return {name: parameters[name] for name in names}
 
 
 def _context(run: Run, role: str) -> Context:
     "What the method table needs to know of the run; a teacher counts as its own student."
-    return Context(task=run.dataset.task, dataset=run.dataset.name, teacher=run.teacher, student=run.parameters[role], ignore_index=run.dataset.ignore_index,
-                   auxiliary=_has_auxiliary(run, role), ohem=(run.teacher_recipe if role == "teacher" else run.recipe).ohem)
+    return Context(
+        task=run.dataset.task,
+        dataset=run.dataset.name,
+        teacher=run.teacher,
+        student=run.parameters[role],
+        ignore_index=run.dataset.ignore_index,
+        auxiliary=_has_auxiliary(run, role),
+        ohem=(run.teacher_recipe if role == "teacher" else run.recipe).ohem,
+    )
 
 
 def _has_auxiliary(run: Run, role: str) -> bool:
@@ -283,17 +323,43 @@ def _record(run: Run, student, role: str, key: str, modules: list, extra: dict) 
     last, best = last_and_best(student.history, "top1" if run.dataset.task == "classification" else "miou")
     failed, recipe = student.failure is not None, run.teacher_recipe if role == "teacher" else run.recipe
     return {
-        "profile": run.profile, "paper_pair": run.paper_pair or None, "dataset": run.dataset.name, "teacher": run.teacher, **extra,
-        "epochs": recipe.epochs, "recipe": recipe.name, "recipe_values": asdict(recipe), "split": run.dataset.evaluation_split,
-        "status": "failed" if failed else "ok", "error": student.failure, "last": None if failed else last, "best": None if failed else best,
-        "seconds": {**{k: round(v, 3) for k, v in student.seconds.items()}, "teacher": round(student.teacher_seconds, 3)},
-        "saved_mib": student.saved_mib, "peak_memory_mib": round(peak_memory_mib(run.device), 1),
+        "profile": run.profile,
+        "paper_pair": run.paper_pair or None,
+        "dataset": run.dataset.name,
+        "teacher": run.teacher,
+        **extra,
+        "epochs": recipe.epochs,
+        "recipe": recipe.name,
+        "recipe_values": asdict(recipe),
+        "split": run.dataset.evaluation_split,
+        "status": "failed" if failed else "ok",
+        "error": student.failure,
+        "last": None if failed else last,
+        "best": None if failed else best,
+        "seconds": {
+            **{k: round(v, 3) for k, v in student.seconds.items()},
+            "teacher": round(student.teacher_seconds, 3),
+        },
+        "saved_mib": student.saved_mib,
+        "peak_memory_mib": round(peak_memory_mib(run.device), 1),
         "device": torch.cuda.get_device_name(run.device) if torch.device(run.device).type == "cuda" else "cpu",
-        "threads": run.threads, "precision": precision_of(recipe, torch.device(run.device), student.network), "versions": versions(), "git": git_state(),
-        "parameters": {k: v for k, v in run.parameters.items() if k not in ("results", "work", "data_root", "retrain_stale")},
-        "train_size": run.dataset.train_size, "evaluation_size": run.dataset.evaluation_size,
-        "key": key, "context": asdict(_context(run, role)), "modules": modules, "code_digest": code_digest(*modules), "data_digest": run.dataset.digest,
-        "weights_digest": None if failed else digest_tensors(student.network.state_dict()), "details": student.details, "history": student.history,
+        "threads": run.threads,
+        "precision": precision_of(recipe, torch.device(run.device), student.network),
+        "versions": versions(),
+        "git": git_state(),
+        "parameters": {
+            k: v for k, v in run.parameters.items() if k not in ("results", "work", "data_root", "retrain_stale")
+        },
+        "train_size": run.dataset.train_size,
+        "evaluation_size": run.dataset.evaluation_size,
+        "key": key,
+        "context": asdict(_context(run, role)),
+        "modules": modules,
+        "code_digest": code_digest(*modules),
+        "data_digest": run.dataset.digest,
+        "weights_digest": None if failed else digest_tensors(student.network.state_dict()),
+        "details": student.details,
+        "history": student.history,
     }
 
 # %% ../../nbs/runs/pair.ipynb #818b2a04
@@ -324,7 +390,10 @@ def _weights_path(run: Run, name: str) -> Path:
 
 def _write_weights(run: Run, name: str, network: nn.Module) -> None:
     "Stores the weights of a trained network; each tensor on its own, since some networks share them."
-    write_atomically(_weights_path(run, name), save({k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}))
+    write_atomically(
+        _weights_path(run, name),
+        save({k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}),
+    )
 
 
 def _weights_are_here(run: Run, name: str, record: dict) -> bool:
@@ -345,7 +414,14 @@ def wanted_teacher_key(run: Run) -> tuple[str, list[str]]:
     criterion = create_criterion("none", _context(run, "teacher"))
     with torch.device("meta"):
         modules = used_modules(run.network("teacher"), criterion, run.dataset, names=run.defining_modules("teacher"))
-    return record_key(run.key_parameters("teacher"), run.teacher_recipe, describe_criterion(criterion), None, run.dataset.digest, modules), modules
+    return record_key(
+        run.key_parameters("teacher"),
+        run.teacher_recipe,
+        describe_criterion(criterion),
+        None,
+        run.dataset.digest,
+        modules,
+    ), modules
 
 # %% ../../nbs/runs/pair.ipynb #cbe0ceb2
 def train_teacher(
@@ -359,7 +435,9 @@ def train_teacher(
         record = read_record(run.folder / f"{name}.json")
         current = _is_current(record, key, run.retrain_stale)
         if current and _weights_are_here(run, name, record):
-            say(f"teacher {run.teacher}: recorded ({_scores(record)}){'' if record['key'] == key else ', with other code or data than today (stale)'}")
+            say(
+                f"teacher {run.teacher}: recorded ({_scores(record)}){'' if record['key'] == key else ', with other code or data than today (stale)'}"
+            )
             return record
         if current:
             say(f"teacher {run.teacher}: recorded, but its weights are not here; training it again")
@@ -371,19 +449,37 @@ def _train_teacher(run: Run, name: str, key: str, modules: list, known: dict | N
     "Trains and records; `known` is the up-to-date record whose weights are being made again."
     torch.set_num_threads(run.threads)
     checkpoints = run.workplace / "checkpoints" / digest_json([name, key])
-    trained = fit(run.dataset, {"teacher": (_new_network(run, "teacher"), create_criterion("none", _context(run, "teacher")))}, run.teacher_recipe, seed=run.teacher_seed,
-                  device=run.device, checkpoint_folder=checkpoints, evaluate_every=run.evaluate_every, report=say,
-                  progress=_at_terminal())["teacher"]
+    trained = fit(
+        run.dataset,
+        {"teacher": (_new_network(run, "teacher"), create_criterion("none", _context(run, "teacher")))},
+        run.teacher_recipe,
+        seed=run.teacher_seed,
+        device=run.device,
+        checkpoint_folder=checkpoints,
+        evaluate_every=run.evaluate_every,
+        report=say,
+        progress=_at_terminal(),
+    )["teacher"]
     if trained.failure:
-        raise RuntimeError(f"teacher {run.teacher} on {run.dataset.name} failed in epoch {trained.failure['epoch'] + 1}: {trained.failure['error']}")
+        raise RuntimeError(
+            f"teacher {run.teacher} on {run.dataset.name} failed in epoch {trained.failure['epoch'] + 1}: {trained.failure['error']}"
+        )
     network = trained.network.eval()
-    extra = {"student": None, "method": "teacher", "variant": None, "seed": run.teacher_seed, "teacher_weights_digest": None}
+    extra = {
+        "student": None,
+        "method": "teacher",
+        "variant": None,
+        "seed": run.teacher_seed,
+        "teacher_weights_digest": None,
+    }
     record = _record(run, trained, "teacher", key, modules, extra)
     if known is not None and known["weights_digest"] == record["weights_digest"]:
         say("the weights are bit for bit those of the record")
         record = known
     elif known is not None:
-        say(f"the weights differ from the record's ({known['weights_digest']} then, {record['weights_digest']} now): other software or processor; the record is replaced")
+        say(
+            f"the weights differ from the record's ({known['weights_digest']} then, {record['weights_digest']} now): other software or processor; the record is replaced"
+        )
     _write_weights(run, name, network)
     if record is not known:
         write_record(run.folder, name, record, probe(network, run.dataset, run.teacher_recipe, run.device))
@@ -407,18 +503,26 @@ def load_weights(
     "Loads weights into a network. Raises ValueError that names the file and what does not fit."
     path = Path(path)
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # safetensors and pickle raise types of their own
         raise ValueError(f"{path}: no readable weight file ({type(error).__name__}: {error})") from None
     for wrapper in ("state_dict", "model", "net"):
         state = state.get(wrapper, state) if isinstance(state, dict) and isinstance(state.get(wrapper), dict) else state
-    if not isinstance(state, dict) or not all(isinstance(name, str) and isinstance(x, torch.Tensor) for name, x in state.items()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(x, torch.Tensor) for name, x in state.items()
+    ):
         raise ValueError(f"{path}: wanted named tensors (a state_dict), got {describe(state)}")
     state = {name.removeprefix("module."): x for name, x in state.items()}
     own = network.state_dict()
     wrong = [n for n in own if n not in state or state[n].shape != own[n].shape] + [n for n in state if n not in own]
     if wrong:
-        raise ValueError(f"{path}: weights do not fit {type(network).__name__}: {len(wrong)} entries differ, first {wrong[0]!r}")
+        raise ValueError(
+            f"{path}: weights do not fit {type(network).__name__}: {len(wrong)} entries differ, first {wrong[0]!r}"
+        )
     bad = [name for name, x in state.items() if not torch.isfinite(x).all()]
     if bad:
         raise ValueError(f"{path}: wanted finite weights, got NaN or infinity in {len(bad)} tensors, first {bad[0]!r}")
@@ -440,7 +544,11 @@ def obtain_teacher(run: Run, say=print) -> tuple[nn.Module, str]:
     if run.teacher_checkpoint:
         network = load_weights(_new_network(run, "teacher"), run.teacher_checkpoint).to(run.device).eval()
         scores, _ = evaluate(network, run.dataset, run.teacher_recipe, run.device)
-        say(f"teacher {run.teacher} from {run.teacher_checkpoint}: " + ", ".join(f"{k} {v:.2f}" for k, v in scores.items()) + f" on {run.dataset.evaluation_split}")
+        say(
+            f"teacher {run.teacher} from {run.teacher_checkpoint}: "
+            + ", ".join(f"{k} {v:.2f}" for k, v in scores.items())
+            + f" on {run.dataset.evaluation_split}"
+        )
         return network, digest_tensors(network.state_dict())
     record = train_teacher(run, say)
     network = load_weights(_new_network(run, "teacher"), _weights_path(run, teacher_name(run))).to(run.device).eval()
@@ -458,7 +566,14 @@ def wanted_key(run: Run, method: str, teacher_weights_digest: str) -> tuple[str,
     with torch.device("meta"):
         networks = [run.network(role) for role in ("teacher", "student")]
     modules = used_modules(*networks, criterion, run.dataset, names=run.defining_modules("teacher", "student"))
-    return record_key(run.key_parameters("student"), run.recipe, describe_criterion(criterion), teacher_weights_digest, run.dataset.digest, modules), modules
+    return record_key(
+        run.key_parameters("student"),
+        run.recipe,
+        describe_criterion(criterion),
+        teacher_weights_digest,
+        run.dataset.digest,
+        modules,
+    ), modules
 
 # %% ../../nbs/runs/pair.ipynb #1d29203d
 def distil_pair(
@@ -472,7 +587,9 @@ def distil_pair(
         keys = {method: wanted_key(run, method, teacher_digest) for method in run.methods}
         records = {method: read_record(run.folder / f"{student_name(run, method)}.json") for method in run.methods}
         todo = [m for m in run.methods if not _is_current(records[m], keys[m][0], run.retrain_stale)]
-        say(f"recorded: {' '.join(m for m in run.methods if m not in todo) or 'nothing'}; to train: {' '.join(todo) or 'nothing'}")
+        say(
+            f"recorded: {' '.join(m for m in run.methods if m not in todo) or 'nothing'}; to train: {' '.join(todo) or 'nothing'}"
+        )
         if todo:
             _distil(run, todo, keys, teacher, teacher_digest, say)
         return {method: read_record(run.folder / f"{student_name(run, method)}.json") for method in run.methods}
@@ -485,24 +602,54 @@ def _is_current(record: dict | None, key: str, retrain_stale: int) -> bool:
 # %% ../../nbs/runs/pair.ipynb #c75639fa
 def _distil(run: Run, todo: list, keys: dict, teacher: nn.Module, teacher_digest: str, say) -> None:
     "Trains the given methods and writes their records."
+
     def finished(student):
         method = find_method(student.name, run.dataset.task)
-        extra = {"student": run.student, "method": student.name, "variant": method.variant, "seed": run.seed, "teacher_weights_digest": teacher_digest}
+        extra = {
+            "student": run.student,
+            "method": student.name,
+            "variant": method.variant,
+            "seed": run.seed,
+            "teacher_weights_digest": teacher_digest,
+        }
         record = _record(run, student, "student", *keys[student.name], extra)
         arrays = None
         if record["status"] == "ok":
             _write_weights(run, student_name(run, student.name), student.network)
             arrays = probe(student.network, run.dataset, run.recipe, run.device)
         write_record(run.folder, student_name(run, student.name), record, arrays)
-        say(f"{student.name}: " + (_scores(record) if record["status"] == "ok" else f"failed, {record['error']['error']}"))
+        say(
+            f"{student.name}: "
+            + (_scores(record) if record["status"] == "ok" else f"failed, {record['error']['error']}")
+        )
+
     size = run.students_per_pass or len(run.methods)
     for first in range(0, len(run.methods), size):
-        together = run.methods[first : first + size]  # whatever is recorded by now, so that a killed pass finds its checkpoints
-        students = {m: (_new_network(run, "student"), create_criterion(m, _context(run, "student"))) for m in together if m in todo}
+        together = run.methods[
+            first : first + size
+        ]  # whatever is recorded by now, so that a killed pass finds its checkpoints
+        students = {
+            m: (_new_network(run, "student"), create_criterion(m, _context(run, "student")))
+            for m in together
+            if m in todo
+        }
         if students:
-            checkpoints = run.workplace / "checkpoints" / digest_json([student_name(run, ""), {m: keys[m][0] for m in together}])
-            fit(run.dataset, students, run.recipe, teacher=teacher, seed=run.seed, device=run.device, checkpoint_folder=checkpoints,
-                evaluate_every=run.evaluate_every, report=say, progress=_at_terminal(), finished=finished)
+            checkpoints = (
+                run.workplace / "checkpoints" / digest_json([student_name(run, ""), {m: keys[m][0] for m in together}])
+            )
+            fit(
+                run.dataset,
+                students,
+                run.recipe,
+                teacher=teacher,
+                seed=run.seed,
+                device=run.device,
+                checkpoint_folder=checkpoints,
+                evaluate_every=run.evaluate_every,
+                report=say,
+                progress=_at_terminal(),
+                finished=finished,
+            )
             remove_checkpoints(checkpoints)
 
 # %% ../../nbs/runs/pair.ipynb #557d37fa
@@ -521,7 +668,14 @@ def record_state(
     recipe = _recipe(parameters, *(("teacher_recipe", "teacher_epochs") if role == "teacher" else ("recipe", "epochs")))
     criterion = create_criterion("none" if role == "teacher" else method, Context(**record["context"]))
     try:
-        key = record_key(key_parameters(parameters, role), recipe, describe_criterion(criterion), teacher_weights_digest, record["data_digest"], record["modules"])
+        key = record_key(
+            key_parameters(parameters, role),
+            recipe,
+            describe_criterion(criterion),
+            teacher_weights_digest,
+            record["data_digest"],
+            record["modules"],
+        )
     except ValueError:  # a module that the record was made with is gone
         return "stale"
     return "recorded" if key == record["key"] else "stale"
@@ -530,4 +684,6 @@ def record_state(
 def write_manifest(run: Run, records: dict[str, dict]) -> None:
     "Writes the run's manifest, if one is wanted: the batch's sign that the run ended well. A failed student's record says so itself."
     if run.manifest:
-        write_json(run.manifest, {"records": {name: {"key": r["key"], "status": r["status"]} for name, r in records.items()}})
+        write_json(
+            run.manifest, {"records": {name: {"key": r["key"], "status": r["status"]} for name, r in records.items()}}
+        )

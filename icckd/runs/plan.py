@@ -24,9 +24,9 @@ from ..data.create import load_dataset
 from ..losses.methods import METHODS, Context, create_criterion, find_method
 from ..models.counting import count_multiply_adds
 from ..reporting.published import pair_slug, published, published_pairs
+from .pair import PAIR_PARAMETERS, TEACHER_PARAMETERS, create_network, record_state
 from .records import read_record, record_name
 from ..training.recipes import find_recipe
-from .pair import PAIR_PARAMETERS, TEACHER_PARAMETERS, create_network, record_state
 
 # %% ../../nbs/runs/plan.ipynb #ddaa917e
 @dataclass(frozen=True)
@@ -61,15 +61,63 @@ class Profile:
     threads: int = 1
 
 # %% ../../nbs/runs/plan.ipynb #9befb7c2
-_QUICK_CLASSIFICATION = Block("classification", "digits100", "resnet20", "resnet8@0.5",
-    ("none", "kd", "fitnet", "at", "sp", "vid", "rkd", "pkt", "crd", "dkd", "dist", "ickd_c", "ickd_c+kd", "mlld.weak_view"), "quick_classification", "quick_classification")
-_QUICK_SEGMENTATION = Block("segmentation", "digit_scenes", "pspnet_r18@0.5", "pspnet_r18@0.25",
-    ("none", "pixelwise", "at", "pairwise", "ifvd.alone", "cwd", "cwd.features", "ickd_s"), "quick_segmentation", "quick_segmentation", options={"teacher_epochs": 8})
-_QUICK_DEEPLAB = replace(_QUICK_SEGMENTATION, student="deeplab_r18@0.25", methods=("none", "cwd", "ickd_s"))  # another head: does the order hold?
+_QUICK_CLASSIFICATION = Block(
+    "classification",
+    "digits100",
+    "resnet20",
+    "resnet8@0.5",
+    (
+        "none",
+        "kd",
+        "fitnet",
+        "at",
+        "sp",
+        "vid",
+        "rkd",
+        "pkt",
+        "crd",
+        "dkd",
+        "dist",
+        "ickd_c",
+        "ickd_c+kd",
+        "mlld.weak_view",
+    ),
+    "quick_classification",
+    "quick_classification",
+)
+_QUICK_SEGMENTATION = Block(
+    "segmentation",
+    "digit_scenes",
+    "pspnet_r18@0.5",
+    "pspnet_r18@0.25",
+    ("none", "pixelwise", "at", "pairwise", "ifvd.alone", "cwd", "cwd.features", "ickd_s"),
+    "quick_segmentation",
+    "quick_segmentation",
+    options={"teacher_epochs": 8},
+)
+_QUICK_DEEPLAB = replace(
+    _QUICK_SEGMENTATION, student="deeplab_r18@0.25", methods=("none", "cwd", "ickd_s")
+)  # another head: does the order hold?
 _SMOKE = {"train_limit": 64, "teacher_epochs": 1, "epochs": 1, "batch_size": 16}
-_SHORT_CLASSIFICATION = Block("classification", "cifar100", "resnet20", "resnet8", ("none", "kd", "ickd_c+kd", "mlld"), "short_classification", "short_classification")
-_SHORT_SEGMENTATION = Block("segmentation", "camvid", "pspnet_r18", "pspnet_r18_half", ("none", "pixelwise", "cwd", "ickd_s"), "short_segmentation", "short_segmentation",
-    options={"evaluate_every": 4, "teacher_epochs": 20})
+_SHORT_CLASSIFICATION = Block(
+    "classification",
+    "cifar100",
+    "resnet20",
+    "resnet8",
+    ("none", "kd", "ickd_c+kd", "mlld"),
+    "short_classification",
+    "short_classification",
+)
+_SHORT_SEGMENTATION = Block(
+    "segmentation",
+    "camvid",
+    "pspnet_r18",
+    "pspnet_r18_half",
+    ("none", "pixelwise", "cwd", "ickd_s"),
+    "short_segmentation",
+    "short_segmentation",
+    options={"evaluate_every": 4, "teacher_epochs": 20},
+)
 
 # %% ../../nbs/runs/plan.ipynb #8b8e4ea7
 _CIFAR_GPU = {"gpu": 1, "mem_mb": 16000, "runtime": 2880}
@@ -89,15 +137,39 @@ def _cifar_blocks() -> list[Block]:
         for dataset, teacher, student in published_pairs(table):
             methods = [m for m in _methods_of(table, "classification") if m != "mlld"] + ["dist", "mlld.weak_view"]
             old = blocks.get((teacher, student))
-            blocks[teacher, student] = Block("classification", dataset, teacher, student, tuple(dict.fromkeys([*(old.methods if old else ()), *methods])),
-                                             "repdistiller", "repdistiller", pair_slug(dataset, teacher, student), {"batch_size": 64}, _CIFAR_GPU)
+            blocks[teacher, student] = Block(
+                "classification",
+                dataset,
+                teacher,
+                student,
+                tuple(dict.fromkeys([*(old.methods if old else ()), *methods])),
+                "repdistiller",
+                "repdistiller",
+                pair_slug(dataset, teacher, student),
+                {"batch_size": 64},
+                _CIFAR_GPU,
+            )
     own = []
     for table, recipe in (("mlld_cifar100_same", "mlld_240"), ("mlld_cifar100_diff", "mlld_480")):
         for dataset, teacher, student in published_pairs(table):
             name = "mlld_960" if recipe == "mlld_480" and teacher == "resnet32x4" else recipe
-            own.append(Block("classification", dataset, teacher, student, ("kd.strong_view", "mlld", "mlld.as_intended"), name, "repdistiller",
-                             pair_slug(dataset, teacher, student), {}, _CIFAR_GPU))
-    without = lambda b: tuple(m for m in b.methods if not (m == "fsp" and b.student == "wrn_40_1"))  # FSP needs equal channels: N/A in the table too
+            own.append(
+                Block(
+                    "classification",
+                    dataset,
+                    teacher,
+                    student,
+                    ("kd.strong_view", "mlld", "mlld.as_intended"),
+                    name,
+                    "repdistiller",
+                    pair_slug(dataset, teacher, student),
+                    {},
+                    _CIFAR_GPU,
+                )
+            )
+    without = lambda b: tuple(
+        m for m in b.methods if not (m == "fsp" and b.student == "wrn_40_1")
+    )  # FSP needs equal channels: N/A in the table too
     return [replace(b, methods=without(b)) for b in blocks.values()] + own
 
 # %% ../../nbs/runs/plan.ipynb #d3b4cfc1
@@ -107,7 +179,20 @@ def _imagenet_blocks() -> list[Block]:
     for table, recipe in (("ickd_imagenet", "imagenet_mdistiller"), ("mlld_imagenet", "imagenet_mlld_r34")):
         for dataset, teacher, student in published_pairs(table):
             methods = tuple(m for m in _methods_of(table, "classification"))
-            blocks.append(Block("classification", dataset, teacher, student, methods, recipe, "imagenet_mdistiller", pair_slug(dataset, teacher, student), {}, _LARGE_GPU))
+            blocks.append(
+                Block(
+                    "classification",
+                    dataset,
+                    teacher,
+                    student,
+                    methods,
+                    recipe,
+                    "imagenet_mdistiller",
+                    pair_slug(dataset, teacher, student),
+                    {},
+                    _LARGE_GPU,
+                )
+            )
     return blocks
 
 
@@ -118,23 +203,76 @@ def _segmentation_blocks() -> list[Block]:
         for dataset, teacher, student in published_pairs(table):
             if teacher != student:
                 methods = tuple(dict.fromkeys([*_methods_of(table, "segmentation"), "at", "cwd.features"]))
-                blocks.append(Block("segmentation", dataset, teacher, student, methods, recipe, recipe, pair_slug(dataset, teacher, student), {}, _LARGE_GPU))
+                blocks.append(
+                    Block(
+                        "segmentation",
+                        dataset,
+                        teacher,
+                        student,
+                        methods,
+                        recipe,
+                        recipe,
+                        pair_slug(dataset, teacher, student),
+                        {},
+                        _LARGE_GPU,
+                    )
+                )
     for dataset, teacher, student in published_pairs("ickd_voc"):
         if teacher != student:
-            blocks.append(Block("segmentation", dataset, teacher, student, _methods_of("ickd_voc", "segmentation"), "ickd_s", "ickd_s",
-                                pair_slug(dataset, teacher, student), {}, _LARGE_GPU))
+            blocks.append(
+                Block(
+                    "segmentation",
+                    dataset,
+                    teacher,
+                    student,
+                    _methods_of("ickd_voc", "segmentation"),
+                    "ickd_s",
+                    "ickd_s",
+                    pair_slug(dataset, teacher, student),
+                    {},
+                    _LARGE_GPU,
+                )
+            )
     return blocks
 
 # %% ../../nbs/runs/plan.ipynb #270e40f8
 def find_profile(name: str) -> Profile:
     "A profile by name. Raises ValueError with near matches."
     profiles = {
-        "smoke": lambda: Profile("smoke", "seconds, for tests", (
-            replace(_QUICK_CLASSIFICATION, methods=("none", "kd", "ickd_c+kd", "mlld"), options=_SMOKE),
-            replace(_QUICK_SEGMENTATION, teacher="pspnet_r18@0.25", student="pspnet_r18@0.125", methods=("none", "cwd", "ickd_s"), options={**_SMOKE, "train_limit": 16, "batch_size": 4})), (0,)),
-        "quick": lambda: Profile("quick", "the embedded data, minutes on two cores", (_QUICK_CLASSIFICATION, _QUICK_SEGMENTATION, _QUICK_DEEPLAB), (0, 1)),
-        "short": lambda: Profile("short", "real CIFAR-100 and CamVid, about an hour on two cores", (_SHORT_CLASSIFICATION, _SHORT_SEGMENTATION), (0,)),
-        "paper": lambda: Profile("paper", "the published recipes, for GPUs", (*_cifar_blocks(), *_imagenet_blocks(), *_segmentation_blocks()), (0, 1, 2), threads=8),
+        "smoke": lambda: Profile(
+            "smoke",
+            "seconds, for tests",
+            (
+                replace(_QUICK_CLASSIFICATION, methods=("none", "kd", "ickd_c+kd", "mlld"), options=_SMOKE),
+                replace(
+                    _QUICK_SEGMENTATION,
+                    teacher="pspnet_r18@0.25",
+                    student="pspnet_r18@0.125",
+                    methods=("none", "cwd", "ickd_s"),
+                    options={**_SMOKE, "train_limit": 16, "batch_size": 4},
+                ),
+            ),
+            (0,),
+        ),
+        "quick": lambda: Profile(
+            "quick",
+            "the embedded data, minutes on two cores",
+            (_QUICK_CLASSIFICATION, _QUICK_SEGMENTATION, _QUICK_DEEPLAB),
+            (0, 1),
+        ),
+        "short": lambda: Profile(
+            "short",
+            "real CIFAR-100 and CamVid, about an hour on two cores",
+            (_SHORT_CLASSIFICATION, _SHORT_SEGMENTATION),
+            (0,),
+        ),
+        "paper": lambda: Profile(
+            "paper",
+            "the published recipes, for GPUs",
+            (*_cifar_blocks(), *_imagenet_blocks(), *_segmentation_blocks()),
+            (0, 1, 2),
+            threads=8,
+        ),
     }
     if name not in profiles:
         raise ValueError(f"PROFILE {name!r}: {near_matches(name, profiles)}")
@@ -165,8 +303,15 @@ class Job:
         "Record name of every method (or of the teacher)."
         p = self.parameters
         if self.kind == "teacher":
-            return {"teacher": record_name(p["dataset"], p["teacher"], None, "teacher", p["teacher_recipe"], p["teacher_seed"])}
-        return {m: record_name(p["dataset"], p["teacher"], p["student"], m, p["recipe"], p["seed"]) for m in p["methods"].split()}
+            return {
+                "teacher": record_name(
+                    p["dataset"], p["teacher"], None, "teacher", p["teacher_recipe"], p["teacher_seed"]
+                )
+            }
+        return {
+            m: record_name(p["dataset"], p["teacher"], p["student"], m, p["recipe"], p["seed"])
+            for m in p["methods"].split()
+        }
 
 # %% ../../nbs/runs/plan.ipynb #4e30e6fa
 def chosen_blocks(
@@ -181,7 +326,9 @@ def chosen_blocks(
             raise ValueError(f"PAIRS: {pair!r} is not in profile {profile.name}: {near_matches(pair, slugs)}")
     for method in methods.split():
         if not any(_exists(method, task) for task in METHODS):
-            raise ValueError(f"METHODS: {method!r}: {near_matches(method, {m for table in METHODS.values() for m in table})}")
+            raise ValueError(
+                f"METHODS: {method!r}: {near_matches(method, {m for table in METHODS.values() for m in table})}"
+            )
     blocks = [block for block in profile.blocks if not pairs or block.slug in pairs.split()]
     if methods:
         blocks = [replace(b, methods=tuple(m for m in methods.split() if _exists(m, b.task))) for b in blocks]
@@ -219,14 +366,34 @@ def make_jobs(
     chosen = find_profile(profile)
     wanted, jobs, blocks = _chosen_seeds(seeds, chosen.seeds), {}, chosen_blocks(chosen, pairs, methods)
     if not blocks:
-        raise ValueError(f"nothing to run: none of METHODS {methods!r} is for the task of PAIRS {pairs or 'of this profile'!r}")
+        raise ValueError(
+            f"nothing to run: none of METHODS {methods!r} is for the task of PAIRS {pairs or 'of this profile'!r}"
+        )
     for block in blocks:
-        common = {"profile": chosen.name, "dataset": block.dataset, "teacher": block.teacher, "teacher_recipe": block.teacher_recipe, "paper_pair": block.paper_pair,
-                  "threads": chosen.threads, "retrain_stale": int(_retrains_stale(chosen.name)), "results": results, "work": work, **{k: v for k, v in block.options.items() if k in TEACHER_PARAMETERS}}
+        common = {
+            "profile": chosen.name,
+            "dataset": block.dataset,
+            "teacher": block.teacher,
+            "teacher_recipe": block.teacher_recipe,
+            "paper_pair": block.paper_pair,
+            "threads": chosen.threads,
+            "retrain_stale": int(_retrains_stale(chosen.name)),
+            "results": results,
+            "work": work,
+            **{k: v for k, v in block.options.items() if k in TEACHER_PARAMETERS},
+        }
         first = _job("teacher", {**TEACHER_PARAMETERS, **common}, (), block)
         jobs.setdefault(first.name, first)
         for seed in wanted:
-            values = {**PAIR_PARAMETERS, **common, **block.options, "student": block.student, "methods": " ".join(block.methods), "recipe": block.recipe, "seed": seed}
+            values = {
+                **PAIR_PARAMETERS,
+                **common,
+                **block.options,
+                "student": block.student,
+                "methods": " ".join(block.methods),
+                "recipe": block.recipe,
+                "seed": seed,
+            }
             job = _job(block.task, values, (first.name,), block)
             jobs[job.name] = job
     return sorted(jobs.values(), key=lambda job: job.kind != "teacher")
@@ -235,8 +402,12 @@ def make_jobs(
 def _job(kind: str, values: dict, needs: tuple, block: Block) -> Job:
     "A job named after its records, with its manifest beside the weights."
     student = None if kind == "teacher" else values["student"]
-    recipe, seed = (values["teacher_recipe"], values["teacher_seed"]) if kind == "teacher" else (values["recipe"], values["seed"])
-    name = record_name(values["dataset"], values["teacher"], student, "teacher" if kind == "teacher" else "pair", recipe, seed)
+    recipe, seed = (
+        (values["teacher_recipe"], values["teacher_seed"]) if kind == "teacher" else (values["recipe"], values["seed"])
+    )
+    name = record_name(
+        values["dataset"], values["teacher"], student, "teacher" if kind == "teacher" else "pair", recipe, seed
+    )
     place = "" if values["results"] == values["work"] else "-" + digest_json(os.path.abspath(values["results"]))[:6]
     manifest = Path(values["work"]) / values["profile"] / f"manifests{place}" / f"{name}.json"
     return Job(name, kind, {**values, "manifest": str(manifest)}, needs, dict(block.resources))
@@ -251,7 +422,9 @@ def job_states(
         found = {method: read_record(job.folder / f"{name}.json") for method, name in job.records().items()}
         if job.kind == "teacher":
             states[job.name] = {"teacher": record_state(found["teacher"], job.parameters, "teacher")}
-            teachers[job.name] = found["teacher"]["weights_digest"] if states[job.name]["teacher"] == "recorded" else None
+            teachers[job.name] = (
+                found["teacher"]["weights_digest"] if states[job.name]["teacher"] == "recorded" else None
+            )
         else:
             digest = teachers.get(job.needs[0])
             states[job.name] = {m: record_state(r, job.parameters, m, digest) for m, r in found.items()}
@@ -278,7 +451,9 @@ def prepare_manifests(
     states, waiting = job_states(jobs), []
     for job in jobs:
         manifest = Path(job.parameters["manifest"])
-        if is_done(states[job.name], job.parameters["profile"]) and not any(n in {w.name for w in waiting} for n in job.needs):
+        if is_done(states[job.name], job.parameters["profile"]) and not any(
+            n in {w.name for w in waiting} for n in job.needs
+        ):
             if not manifest.exists():
                 write_atomically(manifest, json.dumps({"found": states[job.name]}, indent=1))
         else:
@@ -297,10 +472,25 @@ def parameter_file(job: Job) -> Path:
 
 # %% ../../nbs/runs/plan.ipynb #b3f70357
 SIZES = {  # training images and their size, for estimates before any data is there
-    "digits100": (5000, (32, 32)), "digit_scenes": (1000, (96, 96)), "cifar100": (50000, (32, 32)), "imagenet": (1281167, (224, 224)), "camvid": (367, (360, 360)),
-    "voc2012": (10582, (512, 512)), "cityscapes": (2975, (512, 512)), "ade20k": (20210, (512, 512)),
+    "digits100": (5000, (32, 32)),
+    "digit_scenes": (1000, (96, 96)),
+    "cifar100": (50000, (32, 32)),
+    "imagenet": (1281167, (224, 224)),
+    "camvid": (367, (360, 360)),
+    "voc2012": (10582, (512, 512)),
+    "cityscapes": (2975, (512, 512)),
+    "ade20k": (20210, (512, 512)),
 }
-CLASSES = {"digits100": 100, "cifar100": 100, "imagenet": 1000, "digit_scenes": 11, "camvid": 11, "voc2012": 21, "cityscapes": 19, "ade20k": 150}
+CLASSES = {
+    "digits100": 100,
+    "cifar100": 100,
+    "imagenet": 1000,
+    "digit_scenes": 11,
+    "camvid": 11,
+    "voc2012": 21,
+    "cityscapes": 19,
+    "ade20k": 150,
+}
 
 
 @lru_cache(maxsize=None)
@@ -309,9 +499,11 @@ def _cost(network: str, classes: int, size: tuple, batch: int) -> tuple[int, int
     with torch.device("meta"):
         net, images = create_network(network, classes), torch.empty(batch, 3, *size)
     kept = {}
+
     def keep(x):
         kept[id(x.untyped_storage())] = (x.untyped_storage().nbytes(), x)
         return x
+
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         net.train()(images)
     weights = sum(p.numel() * 4 for p in net.parameters())
@@ -333,7 +525,14 @@ def estimate(
     if job.kind == "teacher":
         return {"multiply_adds": 3 * teacher * images, "bytes": teacher_bytes}
     student, student_bytes = _cost(p["student"], classes, size, batch)
-    methods, views = p["methods"].split(), 1 + any("strong" in create_criterion(m, Context(task=job.kind, dataset=p["dataset"])).views for m in p["methods"].split())
+    methods, views = (
+        p["methods"].split(),
+        1
+        + any(
+            "strong" in create_criterion(m, Context(task=job.kind, dataset=p["dataset"])).views
+            for m in p["methods"].split()
+        ),
+    )
     passes = sum(len(create_criterion(m, Context(task=job.kind, dataset=p["dataset"])).views) for m in methods)
     return {"multiply_adds": images * (views * teacher + 3 * passes * student), "bytes": student_bytes}
 
@@ -345,11 +544,13 @@ def measured_speed(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net = create_network("resnet20", 100).to(device, memory_format=torch.channels_last)
     images = torch.randn(64, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+
     def step():
         with torch.autocast(device, dtype=torch.bfloat16):
             loss = net(images).float().square().mean()
         loss.backward()
         return float(loss.detach())  # waits for the device
+
     step()
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -375,10 +576,19 @@ def plan_text(
             counts[state] = counts.get(state, 0) + 1
         cost = estimate(job)
         hours += cost["multiply_adds"] / speed / 3600 if set(by_state) != {"recorded"} else 0.0
-        lines.append(f"{job.name}: " + "; ".join(f"{state} {' '.join(names)}" for state, names in by_state.items())
-                     + f" | {cost['multiply_adds']:.1e} multiply-adds, {cost['multiply_adds'] / speed / 3600:.2g} h, {cost['bytes'] / 2**30:.1f} GiB a student{_missing_data(job)}")
+        lines.append(
+            f"{job.name}: "
+            + "; ".join(f"{state} {' '.join(names)}" for state, names in by_state.items())
+            + f" | {cost['multiply_adds']:.1e} multiply-adds, {cost['multiply_adds'] / speed / 3600:.2g} h, {cost['bytes'] / 2**30:.1f} GiB a student{_missing_data(job)}"
+        )
     total = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
-    return "\n".join([f"profile {profile}: {find_profile(profile).about}", *lines, f"{len(jobs)} jobs, {sum(counts.values())} records: {total}; about {hours:.2g} h on this machine for what would run, at {speed:.1e} multiply-adds a second"])
+    return "\n".join(
+        [
+            f"profile {profile}: {find_profile(profile).about}",
+            *lines,
+            f"{len(jobs)} jobs, {sum(counts.values())} records: {total}; about {hours:.2g} h on this machine for what would run, at {speed:.1e} multiply-adds a second",
+        ]
+    )
 
 # %% ../../nbs/runs/plan.ipynb #8cfc1d15
 @lru_cache(maxsize=None)
@@ -400,7 +610,13 @@ def _missing_data(job: Job) -> str:
 def main(arguments=None) -> None:
     "Prints the plan; the command behind `make plan`."
     parser = argparse.ArgumentParser(description="What would run, and what is recorded.")
-    for name, default in (("profile", "quick"), ("pairs", ""), ("methods", ""), ("seeds", ""), ("results", "results/local")):
+    for name, default in (
+        ("profile", "quick"),
+        ("pairs", ""),
+        ("methods", ""),
+        ("seeds", ""),
+        ("results", "results/local"),
+    ):
         parser.add_argument(f"--{name}", default=default)
     try:
         print(plan_text(**vars(parser.parse_args(arguments))))

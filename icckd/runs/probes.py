@@ -27,7 +27,11 @@ def probe(
     "Arrays for the figures, from the first samples of the evaluation split; the network's mode is put back."
     device, training = torch.device(device), network.training
     batch = next(iter(dataset.evaluation_batches(64 if dataset.task == "classification" else 4, device=device)))
-    names = [name for name in ("last",) if name in getattr(network, "layers", {})] if dataset.task == "classification" else []
+    names = (
+        [name for name in ("last",) if name in getattr(network, "layers", {})]
+        if dataset.task == "classification"
+        else []
+    )
     reader = LayerReader(network.eval(), names)
     try:
         with torch.autocast(device.type, dtype=torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext():
@@ -38,7 +42,11 @@ def probe(
     if dataset.task == "segmentation":
         return _maps(outputs.logits.float(), batch)
     few = max(1, min(64, 16_384 // outputs.logits.shape[1]))  # samples: fewer where there are many classes
-    arrays = {"logits": _half(outputs.logits[:few]), "labels": batch.labels[:few].cpu().numpy().astype(np.int16), "indices": batch.indices[:few].cpu().numpy().astype(np.int32)}
+    arrays = {
+        "logits": _half(outputs.logits[:few]),
+        "labels": batch.labels[:few].cpu().numpy().astype(np.int16),
+        "indices": batch.indices[:few].cpu().numpy().astype(np.int32),
+    }
     return arrays | {name: _half(_at_most(outputs[name][:4, :32], 16)) for name in names if outputs[name].ndim == 4}
 
 # %% ../../nbs/runs/probes.ipynb #eb4dfe95
@@ -57,4 +65,8 @@ def _maps(logits: torch.Tensor, batch) -> dict[str, np.ndarray]:
     shrink = max(1.0, max(batch.labels.shape[-2:]) / 128)
     size = [round(side / shrink) for side in batch.labels.shape[-2:]]
     predicted = interpolate(logits, size=size, mode="bilinear", align_corners=True).argmax(1)
-    return {"predicted": predicted.cpu().numpy().astype(np.uint8), "channels": _half(_at_most(logits[:1, :8], 64)[0]), "indices": batch.indices.cpu().numpy().astype(np.int32)}
+    return {
+        "predicted": predicted.cpu().numpy().astype(np.uint8),
+        "channels": _half(_at_most(logits[:1, :8], 64)[0]),
+        "indices": batch.indices.cpu().numpy().astype(np.int32),
+    }

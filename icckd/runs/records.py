@@ -31,7 +31,13 @@ def used_modules(
     "The modules whose code a run depends on; the digest follows their imports."
     found = {"icckd.training.trainer", *names}
     for thing in objects:
-        classes = [type(m) for m in thing.modules()] if isinstance(thing, nn.Module) else [] if thing is None else [type(thing)]
+        classes = (
+            [type(m) for m in thing.modules()]
+            if isinstance(thing, nn.Module)
+            else []
+            if thing is None
+            else [type(thing)]
+        )
         found |= {c.__module__ for c in classes if c.__module__.startswith("icckd.")}
     return sorted(found)
 
@@ -46,8 +52,16 @@ def record_key(
 ) -> str:
     "Digest of everything that can change the numbers of a record."
     training = {name: value for name, value in asdict(recipe).items() if name not in ("source", "note")}
-    return digest_json({"parameters": parameters, "recipe": training, "method": method, "teacher": teacher_weights_digest,
-                        "data": data_digest, "code": code_digest(*modules)})
+    return digest_json(
+        {
+            "parameters": parameters,
+            "recipe": training,
+            "method": method,
+            "teacher": teacher_weights_digest,
+            "data": data_digest,
+            "code": code_digest(*modules),
+        }
+    )
 
 # %% ../../nbs/runs/records.ipynb #59021f2a
 def record_name(dataset: str, teacher: str, student: str | None, method: str, recipe: str, seed: int) -> str:
@@ -56,8 +70,26 @@ def record_name(dataset: str, teacher: str, student: str | None, method: str, re
     return "--".join(re.sub(r"[^A-Za-z0-9_.+@-]", "_", part) for part in parts)
 
 
-RECORD_FIELDS = ("key", "status", "error", "dataset", "teacher", "student", "method", "seed", "recipe", "last", "best", "seconds", "context", "modules", "data_digest",
-           "weights_digest", "history", "parameters")  # that plan and reports read
+RECORD_FIELDS = (
+    "key",
+    "status",
+    "error",
+    "dataset",
+    "teacher",
+    "student",
+    "method",
+    "seed",
+    "recipe",
+    "last",
+    "best",
+    "seconds",
+    "context",
+    "modules",
+    "data_digest",
+    "weights_digest",
+    "history",
+    "parameters",
+)  # that plan and reports read
 
 
 def read_record(path: str | Path) -> dict | None:
@@ -69,7 +101,9 @@ def read_record(path: str | Path) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         [record[field] for field in RECORD_FIELDS]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a record ({type(error).__name__}: {error}); remove it to have it made again") from error
+        raise ValueError(
+            f"{path}: not a record ({type(error).__name__}: {error}); remove it to have it made again"
+        ) from error
     return record
 
 
@@ -92,7 +126,9 @@ def write_record(
     if fits:
         write_atomically(path, buffer.getvalue())
     elif arrays:
-        warnings.warn(f"arrays: wanted at most 100 kB for {name}, got {buffer.tell()} bytes; recorded without them", stacklevel=2)
+        warnings.warn(
+            f"arrays: wanted at most 100 kB for {name}, got {buffer.tell()} bytes; recorded without them", stacklevel=2
+        )
     written = write_json(path.with_name(f"{name}.json"), record)
     if not fits:
         path.unlink(missing_ok=True)  # of an earlier record
@@ -101,19 +137,28 @@ def write_record(
 
 def versions() -> dict[str, str]:
     "Versions of what the numbers depend on."
+
     def of(package):
         try:
             return version(package)
         except PackageNotFoundError:
             return "not installed"
-    return {"python": platform.python_version(), **{name: of(name) for name in ("icckd", "torch", "torchvision", "numpy", "torchmetrics")}}
+
+    return {
+        "python": platform.python_version(),
+        **{name: of(name) for name in ("icckd", "torch", "torchvision", "numpy", "torchmetrics")},
+    }
 
 # %% ../../nbs/runs/records.ipynb #6abe19fc
 def git_state(folder: str | Path = ".") -> str | None:
     "Commit of the working tree, with `+changes` if it has any; None outside git."
     try:
-        ask = lambda *words: subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        return ask("rev-parse", "--short=12", "HEAD") + ("+changes" if ask("status", "--porcelain", "--untracked-files=no") else "")
+        ask = lambda *words: subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        return ask("rev-parse", "--short=12", "HEAD") + (
+            "+changes" if ask("status", "--porcelain", "--untracked-files=no") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 

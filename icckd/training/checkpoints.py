@@ -23,10 +23,17 @@ def pack_state(
 ) -> bytes:  # a safetensors file
     "The state as the content of a safetensors file. Raises TypeError for anything else in the tree."
     tensors = {}
+
     def encode(x):
         if isinstance(x, torch.Tensor):
             tensors[name := f"t{len(tensors)}"] = x.detach().cpu().contiguous().clone()
-            return ["tensor", name, str(x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()) if x.ndim == 4 else "False"]
+            return [
+                "tensor",
+                name,
+                str(x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous())
+                if x.ndim == 4
+                else "False",
+            ]
         if isinstance(x, dict):
             return ["dict", [[k, encode(v)] for k, v in x.items()]]
         if isinstance(x, (list, tuple)):
@@ -34,6 +41,7 @@ def pack_state(
         if x is None or isinstance(x, (bool, int, float, str)):
             return ["value", x]
         raise TypeError(f"state: wanted dicts, lists, numbers, text and tensors, got {type(x).__name__}")
+
     tree = json.dumps(encode(state))
     return save(tensors, metadata={"tree": tree})
 
@@ -42,6 +50,7 @@ def unpack_state(content: bytes):
     "The state that `pack_state` packed."
     tensors = load(content)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
     def decode(node):
         kind, value = node[0], node[1]
         if kind == "tensor":
@@ -49,6 +58,7 @@ def unpack_state(content: bytes):
         if kind == "dict":
             return {k: decode(v) for k, v in value}
         return tuple(map(decode, value)) if kind == "tuple" else [decode(v) for v in value] if kind == "list" else value
+
     return decode(json.loads(header["__metadata__"]["tree"]))
 
 # %% ../../nbs/training/checkpoints.ipynb #930fc148
@@ -86,7 +96,10 @@ def load_checkpoint(
             return unpack_state(content)
         path.unlink()  # it would count among the newest, for which good ones are removed
         after = "using the one before" if _checkpoints(folder) else "no other is left: starting from the beginning"
-        warnings.warn(f"checkpoint {path.name} is damaged (its content does not have the digest in its name); {after}", stacklevel=2)
+        warnings.warn(
+            f"checkpoint {path.name} is damaged (its content does not have the digest in its name); {after}",
+            stacklevel=2,
+        )
     return None
 
 

@@ -49,8 +49,12 @@ def check_recipe(recipe: Recipe) -> Recipe:
         check_number(name, getattr(recipe, name), least=1, integer=True)
     check_number("learning_rate", recipe.learning_rate, above=0)
     check_number("weight_decay", recipe.weight_decay, least=0)
-    choices = {"task": ("classification", "segmentation"), "optimizer": ("sgd", "adamw"), "schedule": ("steps", "poly", "cosine"),
-               "precision": ("float32", "bfloat16")}
+    choices = {
+        "task": ("classification", "segmentation"),
+        "optimizer": ("sgd", "adamw"),
+        "schedule": ("steps", "poly", "cosine"),
+        "precision": ("float32", "bfloat16"),
+    }
     for name, known in choices.items():
         if getattr(recipe, name) not in known:
             raise ValueError(f"{name}: wanted one of {', '.join(known)}, got {getattr(recipe, name)!r}")
@@ -70,8 +74,13 @@ def shortened(
     if epochs is not None:
         check_number("epochs", epochs, least=1, integer=True)
         scale = epochs / recipe.epochs
-        changes = {"epochs": epochs, "milestones": tuple(round(m * scale, 3) for m in recipe.milestones),
-                   "warmup_epochs": recipe.warmup_epochs * scale, "settle_epochs": recipe.settle_epochs * scale, **changes}
+        changes = {
+            "epochs": epochs,
+            "milestones": tuple(round(m * scale, 3) for m in recipe.milestones),
+            "warmup_epochs": recipe.warmup_epochs * scale,
+            "settle_epochs": recipe.settle_epochs * scale,
+            **changes,
+        }
     if batch_size is not None:
         changes["batch_size"] = batch_size
     return check_recipe(replace(recipe, **changes))
@@ -88,7 +97,9 @@ def learning_rate_at(
     epoch = step / steps_per_epoch
     progress = min(1.0, epoch / recipe.epochs)
     if recipe.schedule == "cosine":  # between warm-up and settling
-        progress = min(1.0, max(0.0, epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs - recipe.settle_epochs))
+        progress = min(
+            1.0, max(0.0, epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs - recipe.settle_epochs)
+        )
     warm = min(1.0, (step + 1) / (recipe.warmup_epochs * steps_per_epoch)) if recipe.warmup_epochs else 1.0
     if recipe.schedule == "steps":
         return base * warm * recipe.factor ** sum(m <= epoch for m in recipe.milestones)
@@ -104,4 +115,11 @@ def make_optimizer(
     "The recipe's optimiser; the trainer sets the rate of every group at every step, so that none is left undecayed."
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay, fused=True)
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )

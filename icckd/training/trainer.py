@@ -59,8 +59,12 @@ class Student:
     def state(self) -> dict:
         "All that a checkpoint needs of this student."
         names = ("history", "failure", "seconds", "saved_mib", "prepared", "term_sums", "first_bad", "details")
-        modules = {n: getattr(self, n) for n in ("network", "criterion", "optimizer", "own_optimizer", "private_teacher")}
-        return {n: getattr(self, n) for n in names} | {n: None if m is None else m.state_dict() for n, m in modules.items()}
+        modules = {
+            n: getattr(self, n) for n in ("network", "criterion", "optimizer", "own_optimizer", "private_teacher")
+        }
+        return {n: getattr(self, n) for n in names} | {
+            n: None if m is None else m.state_dict() for n, m in modules.items()
+        }
 
     def load_state(self, state: dict) -> None:
         "Puts a checkpoint's state back."
@@ -79,8 +83,10 @@ def _parameter_groups(student: Student, recipe: Recipe) -> list[dict]:
     trunk = getattr(student.network, "trunk", None)
     if recipe.head_factor != 1.0 and trunk is not None:
         inside = {id(p) for p in trunk.parameters()}
-        groups = [{"params": list(trunk.parameters()), "rate": 1.0},
-                  {"params": [p for p in student.network.parameters() if id(p) not in inside], "rate": recipe.head_factor}]
+        groups = [
+            {"params": list(trunk.parameters()), "rate": 1.0},
+            {"params": [p for p in student.network.parameters() if id(p) not in inside], "rate": recipe.head_factor},
+        ]
     else:
         groups = [{"params": list(student.network.parameters()), "rate": 1.0}]
     return groups + ([{"params": adapters, "rate": recipe.head_factor}] if adapters else [])
@@ -127,7 +133,9 @@ class _Pass:
         self.parts, self.accelerator = batch_parts, accelerator
         self.steps_per_epoch = dataset.steps_per_epoch(recipe.batch_size, batch_parts)
         if self.steps_per_epoch < 1:
-            raise ValueError(f"batch_size: wanted at most the {dataset.train_size} training samples, got {recipe.batch_size}")
+            raise ValueError(
+                f"batch_size: wanted at most the {dataset.train_size} training samples, got {recipe.batch_size}"
+            )
         self.teacher = None if teacher is None else _frozen(teacher, recipe, self.device)
         self.teacher_reader, self.seconds = None, {"teacher": 0.0}
         self.students = students
@@ -158,14 +166,31 @@ def _private_teach(run: _Pass, student: Student, images: dict) -> dict[str, Outp
 
 def _forward(run: _Pass, student: Student, batch, taught: dict, epoch: int, step: int, part: int) -> Step:
     "Runs the student on its views and returns what its criterion is given. On a CPU, where it costs no waiting, logits that are not finite stop the student."
-    with global_stream(run.seed, "student forward", epoch, step, part, device=run.device), run.autocast(student.network):
+    with (
+        global_stream(run.seed, "student forward", epoch, step, part, device=run.device),
+        run.autocast(student.network),
+    ):
         seen = {view: student.reader(batch.images[view]) for view in student.criterion.views}
         if student.private_teacher is not None:
             taught = _private_teach(run, student, batch.images)
-    if run.device.type == "cpu" and not all(bool(torch.isfinite(outputs.logits.detach()).all()) for outputs in seen.values()):
+    if run.device.type == "cpu" and not all(
+        bool(torch.isfinite(outputs.logits.detach()).all()) for outputs in seen.values()
+    ):
         raise _Stopped("student_logits", step)
-    return Step(seen, taught, batch.labels, batch.indices, epoch, run.recipe.epochs, step, run.dataset.train_size, run.dataset.train_labels,
-                generator(run.seed, "criterion", epoch, step, part, device=run.device), run.autocast, None if run.parts == 1 else [])
+    return Step(
+        seen,
+        taught,
+        batch.labels,
+        batch.indices,
+        epoch,
+        run.recipe.epochs,
+        step,
+        run.dataset.train_size,
+        run.dataset.train_labels,
+        generator(run.seed, "criterion", epoch, step, part, device=run.device),
+        run.autocast,
+        None if run.parts == 1 else [],
+    )
 
 # %% ../../nbs/training/trainer.ipynb #e50ab8a1
 def _summed(terms: dict, loss_name: str) -> torch.Tensor:
@@ -209,7 +234,9 @@ def _stop_if_bad(student: Student) -> None:
         raise _Stopped(name, bad[name])
 
 # %% ../../nbs/training/trainer.ipynb #74c5348d
-def _backward(run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int) -> tuple[list[Step], dict]:
+def _backward(
+    run: _Pass, student: Student, batches: list, taught: list, epoch: int, step: int
+) -> tuple[list[Step], dict]:
     "Forward and backward over this process's parts of the batch; gradients are those of the mean over all parts. Returns what was given and the terms' sums."
     given, sums, buffers = [], {}, _buffers_of_parts(run, student)
     for part, batch, outputs in zip(run.my_parts, batches, taught):
@@ -243,7 +270,9 @@ def train_step(run: _Pass, student: Student, batches: list, taught: list, epoch:
 
 def _set_rate(run: _Pass, student: Student, step: int) -> None:
     "Sets the rate of every parameter group."
-    rate = learning_rate_at(run.recipe, step, run.steps_per_epoch, slow=getattr(student.network, "slow_learning_rate", False))
+    rate = learning_rate_at(
+        run.recipe, step, run.steps_per_epoch, slow=getattr(student.network, "slow_learning_rate", False)
+    )
     for group in student.optimizer.param_groups:
         group["lr"] = rate * group.get("rate", 1.0)
 
@@ -252,6 +281,7 @@ def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> Non
     "The criterion's own update (a critic), on outputs without gradient."
     student.own_optimizer.zero_grad(set_to_none=True)
     sums, buffers = {}, _buffers_of_parts(run, student)
+
     def backward():
         for part, one in zip(run.my_parts, given):
             one.student = {view: outputs.detach() for view, outputs in one.student.items()}
@@ -259,6 +289,7 @@ def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> Non
                 terms = student.criterion.own_loss(one)
                 _note_terms(student, {f"own {name}": value for name, value in terms.items()}, sums, step)
                 (_summed(terms, f"student {student.name!r}, own loss") / run.parts).backward()
+
     _agreed(run, backward)
     _sum_over_processes(run, student, [p.grad for p in student.criterion.own_parameters() if p.grad is not None], sums)
     _add_to_epoch(student, sums)
@@ -267,7 +298,9 @@ def _own_step(run: _Pass, student: Student, given: list[Step], step: int) -> Non
 # %% ../../nbs/training/trainer.ipynb #09ede873
 def _running_statistics(student: Student) -> list:
     "Buffers of network and criterion but for memories, which take in the whole batch."
-    memories = {id(getattr(module, name)) for module in student.criterion.modules() for name in getattr(module, "memories", ())}
+    memories = {
+        id(getattr(module, name)) for module in student.criterion.modules() for name in getattr(module, "memories", ())
+    }
     return [b for b in [*student.network.buffers(), *student.criterion.buffers()] if id(b) not in memories]
 
 
@@ -308,7 +341,9 @@ def _agreed(run: _Pass, action):
         return result
     found = [None] * run.parts
     stopped = isinstance(error, _Stopped)
-    torch.distributed.all_gather_object(found, error and (stopped, error.args if stopped else f"{type(error).__name__}: {error}"))
+    torch.distributed.all_gather_object(
+        found, error and (stopped, error.args if stopped else f"{type(error).__name__}: {error}")
+    )
     stopped, what = next(one for one in found if one is not None)
     raise _Stopped(*what) if stopped else error or RuntimeError(f"in another process: {what}")
 
@@ -319,13 +354,15 @@ def _sum_over_processes(run: _Pass, student: Student, gradients: list, sums: dic
         return
     averaged = [b for b in _running_statistics(student) if b.is_floating_point()]
     every = [*gradients, *averaged, *sums.values()]
-    flat = run.accelerator.reduce(torch.cat([x.reshape(-1).float() for x in every]), "sum").split([x.numel() for x in every])
+    flat = run.accelerator.reduce(torch.cat([x.reshape(-1).float() for x in every]), "sum").split(
+        [x.numel() for x in every]
+    )
     totals = [total.view(x.shape) for x, total in zip(every, flat)]
     for x, total in zip(gradients, totals):
         x.copy_(total)
-    for x, total in zip(averaged, totals[len(gradients):]):
+    for x, total in zip(averaged, totals[len(gradients) :]):
         x.copy_(total / run.parts)
-    sums.update(zip(sums, totals[len(gradients) + len(averaged):]))
+    sums.update(zip(sums, totals[len(gradients) + len(averaged) :]))
 
 # %% ../../nbs/training/trainer.ipynb #757921b9
 def _take_in(run: _Pass, given: list[Step]) -> None:
@@ -348,17 +385,28 @@ def _guarded(run: _Pass, student: Student, epoch: int, step: int, action) -> Non
         action()
     except _Stopped as stop:
         term, at = stop.args
-        student.failure = {"error": f"{term} is not finite", "epoch": at // run.steps_per_epoch, "step": at, "term": term}
+        student.failure = {
+            "error": f"{term} is not finite",
+            "epoch": at // run.steps_per_epoch,
+            "step": at,
+            "term": term,
+        }
     except Exception as error:  # whatever a criterion or network of one student raises must not end its companions
         where = traceback.extract_tb(error.__traceback__)[-1]
-        student.failure = {"error": f"{type(error).__name__}: {error}", "epoch": epoch, "step": step, "term": None,
-                           "where": f"{Path(where.filename).name}:{where.lineno}"}
+        student.failure = {
+            "error": f"{type(error).__name__}: {error}",
+            "epoch": epoch,
+            "step": step,
+            "term": None,
+            "where": f"{Path(where.filename).name}:{where.lineno}",
+        }
     if student.failure:
         student.optimizer and student.optimizer.zero_grad(set_to_none=True)
 
 # %% ../../nbs/training/trainer.ipynb #4c4b699c
 class _Clock:
     "Adds the time of a block to `store[key]`. On a GPU events are recorded instead, and `read_clocks` adds them up later, without waiting in a step."
+
     waiting = []
 
     def __init__(self, store: dict, key: str, device: torch.device):
@@ -397,10 +445,16 @@ def prepare(run: _Pass, student: Student) -> None:
         if stage.trains_student:
             groups.append({"params": list(student.network.parameters()), "rate": 1.0})
         rate = stage.learning_rate or run.recipe.learning_rate
-        optimizer = torch.optim.SGD(groups, lr=rate, momentum=run.recipe.momentum if stage.momentum is None else stage.momentum,
-                                    weight_decay=run.recipe.weight_decay)
+        optimizer = torch.optim.SGD(
+            groups,
+            lr=rate,
+            momentum=run.recipe.momentum if stage.momentum is None else stage.momentum,
+            weight_decay=run.recipe.weight_decay,
+        )
         steps = max(1, round(stage.epochs_fraction * run.recipe.epochs * run.steps_per_epoch))
-        for done, (epoch, batch) in enumerate(_endless(run, student.criterion.views, stream_seed(run.seed, "preparation", stage.name))):
+        for done, (epoch, batch) in enumerate(
+            _endless(run, student.criterion.views, stream_seed(run.seed, "preparation", stage.name))
+        ):
             if done == steps:
                 break
             _prepare_step(run, student, stage, optimizer, batch, epoch, done)
@@ -411,7 +465,9 @@ def _endless(run: _Pass, views, seed: int):
     "Epoch after epoch of batches from a stream of their own."
     epoch = 0
     while True:
-        for batch in run.dataset.train_batches(run.recipe.batch_size, seed, epoch, views=views, device=run.device, augmentation=run.recipe.augmentation):
+        for batch in run.dataset.train_batches(
+            run.recipe.batch_size, seed, epoch, views=views, device=run.device, augmentation=run.recipe.augmentation
+        ):
             yield epoch, batch
         epoch += 1
 
@@ -481,7 +537,11 @@ def fit(
     else:
         accelerator = None
     _check_students(dataset, students, recipe, teacher)
-    for name, value in (("students_per_pass", students_per_pass or 1), ("batch_parts", batch_parts), ("evaluate_every", evaluate_every)):
+    for name, value in (
+        ("students_per_pass", students_per_pass or 1),
+        ("batch_parts", batch_parts),
+        ("evaluate_every", evaluate_every),
+    ):
         check_number(name, value, least=1, integer=True)
     names, done = list(students), {}
     size = students_per_pass or len(names)
@@ -502,10 +562,14 @@ def _check_students(dataset, students: dict, recipe: Recipe, teacher) -> None:
     if not students:
         raise ValueError("students: wanted at least one, got none")
     if recipe.task != dataset.task:
-        raise ValueError(f"recipe: {recipe.name!r} is for {recipe.task}, but {dataset.name} is a {dataset.task} data set")
+        raise ValueError(
+            f"recipe: {recipe.name!r} is for {recipe.task}, but {dataset.name} is a {dataset.task} data set"
+        )
     for name, (network, criterion) in students.items():
         if not isinstance(network, nn.Module) or not isinstance(criterion, Criterion):
-            raise ValueError(f"students[{name!r}]: wanted (network, criterion), got ({type(network).__name__}, {type(criterion).__name__})")
+            raise ValueError(
+                f"students[{name!r}]: wanted (network, criterion), got ({type(network).__name__}, {type(criterion).__name__})"
+            )
         if teacher is None and criterion.needs_teacher:
             raise ValueError(f"teacher: students[{name!r}] needs one, got None")
 
@@ -516,7 +580,13 @@ def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_network
     _open_students(run, compile_networks)
     epoch0, step0 = _continue_or_prepare(run, folder)
     total = recipe.epochs * run.steps_per_epoch
-    bar = tqdm(total=total, initial=epoch0 * run.steps_per_epoch + step0, unit="step", disable=None if progress else True, leave=False)
+    bar = tqdm(
+        total=total,
+        initial=epoch0 * run.steps_per_epoch + step0,
+        unit="step",
+        disable=None if progress else True,
+        leave=False,
+    )
     saved = time.monotonic()
     for epoch in range(epoch0, recipe.epochs):
         for step, batches in _batches(run, epoch, step0):
@@ -526,7 +596,13 @@ def _train_together(run: _Pass, folder, minutes, evaluate_every, compile_network
                     taught = [teach(run, batch.images) for batch in batches]
                 for student in _active(students):
                     with _Clock(student.seconds, "train", run.device), _measured(student, first=position == 0):
-                        _guarded(run, student, epoch, position, lambda: train_step(run, student, batches, taught, epoch, position))
+                        _guarded(
+                            run,
+                            student,
+                            epoch,
+                            position,
+                            lambda: train_step(run, student, batches, taught, epoch, position),
+                        )
             bar.update()
             if folder is not None and _time_to_save(run, saved, minutes) and step + 1 < run.steps_per_epoch:
                 _save(run, folder, epoch, step + 1)
@@ -560,15 +636,33 @@ def _active(students: dict) -> list[Student]:
 def _batches(run: _Pass, epoch: int, start: int):
     "(step, this process's parts of the batch) from `start` on, with the views that any active student needs."
     views = tuple(dict.fromkeys(["weak", *(view for s in _active(run.students) for view in s.criterion.views)]))
-    streams = [run.dataset.train_batches(run.recipe.batch_size, run.seed, epoch, start_step=start, views=views, device=run.device,
-                                         augmentation=run.recipe.augmentation, part=part, parts=run.parts) for part in run.my_parts]
+    streams = [
+        run.dataset.train_batches(
+            run.recipe.batch_size,
+            run.seed,
+            epoch,
+            start_step=start,
+            views=views,
+            device=run.device,
+            augmentation=run.recipe.augmentation,
+            part=part,
+            parts=run.parts,
+        )
+        for part in run.my_parts
+    ]
     yield from enumerate(zip(*streams), start)
 
 # %% ../../nbs/training/trainer.ipynb #d1bdc334
 def _open_students(run: _Pass, compile_networks: bool) -> None:
     "Builds every student of the pass, from the shapes of the first batch."
     views = tuple(dict.fromkeys(["weak", *(view for s in run.students.values() for view in s.criterion.views)]))
-    first = next(iter(run.dataset.train_batches(run.recipe.batch_size, run.seed, 0, views=views, device=run.device, augmentation=run.recipe.augmentation)))
+    first = next(
+        iter(
+            run.dataset.train_batches(
+                run.recipe.batch_size, run.seed, 0, views=views, device=run.device, augmentation=run.recipe.augmentation
+            )
+        )
+    )
     few = {view: x[:2] for view, x in first.images.items()}
     if run.teacher is not None and any(s.criterion.needs_teacher for s in run.students.values()):
         wanted = dict.fromkeys(name for s in run.students.values() for name in s.criterion.teacher_layers)
@@ -585,7 +679,17 @@ def _open_student(run: _Pass, student: Student, first, few: dict, compile_networ
     with torch.no_grad():
         seen = {view: student.reader(few[view]) for view in student.criterion.views}
         taught = {view: run.teacher_reader(x) for view, x in few.items()} if run.teacher_reader else {}
-    step = Step(seen, taught, first.labels[:2], first.indices[:2], 0, run.recipe.epochs, 0, run.dataset.train_size, run.dataset.train_labels)
+    step = Step(
+        seen,
+        taught,
+        first.labels[:2],
+        first.indices[:2],
+        0,
+        run.recipe.epochs,
+        0,
+        run.dataset.train_size,
+        run.dataset.train_labels,
+    )
     _build(student, run, step)
     student.network.train()
     student.criterion.train()
@@ -623,16 +727,30 @@ def _continue_or_prepare(run: _Pass, folder) -> tuple[int, int]:
 def _identity(run: _Pass) -> dict:
     "What a checkpoint belongs to, by the words of an error message."
     shapes = lambda module: [[name, *x.shape] for name, x in module.state_dict().items()]
-    students = {f"student {s.name!r}": None if s.failure else digest_json([describe_criterion(s.criterion), shapes(s.criterion), shapes(s.network)]) for s in run.students.values()}
-    return {"recipe": digest_json(asdict(run.recipe)), "seed": run.seed, "batch_parts": run.parts, **students,
-            "data set": digest_json([run.dataset.name, run.dataset.train_size, getattr(run.dataset, "digest", None)])}
+    students = {
+        f"student {s.name!r}": None
+        if s.failure
+        else digest_json([describe_criterion(s.criterion), shapes(s.criterion), shapes(s.network)])
+        for s in run.students.values()
+    }
+    return {
+        "recipe": digest_json(asdict(run.recipe)),
+        "seed": run.seed,
+        "batch_parts": run.parts,
+        **students,
+        "data set": digest_json([run.dataset.name, run.dataset.train_size, getattr(run.dataset, "digest", None)]),
+    }
 
 
 def _check_identity(run: _Pass, found: dict, folder) -> None:
     "Raises ValueError unless a checkpoint is of this pass; it may hold further students."
-    other = [name for name, value in run.identity.items() if name not in found or value is not None and found[name] != value]
+    other = [
+        name for name, value in run.identity.items() if name not in found or value is not None and found[name] != value
+    ]
     if other:
-        raise ValueError(f"checkpoint_folder: {folder} holds checkpoints of another run, which differs in {', '.join(other)}; wanted an empty folder or that of the same run")
+        raise ValueError(
+            f"checkpoint_folder: {folder} holds checkpoints of another run, which differs in {', '.join(other)}; wanted an empty folder or that of the same run"
+        )
 
 
 def _own_folder(run: _Pass, folder):
@@ -655,8 +773,14 @@ def _common_checkpoint(run: _Pass, folder):
 
 def _save(run: _Pass, folder, epoch: int, step: int, complete: bool = True) -> None:
     "Writes a checkpoint; `complete` says that all stages before distillation are done."
-    state = {"epoch": epoch, "step": step, "complete": complete, "seconds": run.seconds, "identity": run.identity,
-             "students": {name: student.state() for name, student in run.students.items()}}
+    state = {
+        "epoch": epoch,
+        "step": step,
+        "complete": complete,
+        "seconds": run.seconds,
+        "identity": run.identity,
+        "students": {name: student.state() for name, student in run.students.items()},
+    }
     save_checkpoint(_own_folder(run, folder), epoch * run.steps_per_epoch + step, state)
     if run.accelerator is not None:
         run.accelerator.wait_for_everyone()
@@ -666,9 +790,21 @@ def _end_epoch(run: _Pass, epoch: int, evaluate_every: int, report) -> None:
     "Reads the epoch's means, evaluates, and writes the history entry of every student; an error in one is its own failure."
     _read_clocks()
     for student in _active(run.students):
-        _guarded(run, student, epoch, (epoch + 1) * run.steps_per_epoch - 1, lambda: _agreed(run, lambda: _stop_if_bad(student)))
+        _guarded(
+            run,
+            student,
+            epoch,
+            (epoch + 1) * run.steps_per_epoch - 1,
+            lambda: _agreed(run, lambda: _stop_if_bad(student)),
+        )
     for student in _active(run.students):
-        _guarded(run, student, epoch, (epoch + 1) * run.steps_per_epoch - 1, lambda: _note_epoch(run, student, epoch, evaluate_every))
+        _guarded(
+            run,
+            student,
+            epoch,
+            (epoch + 1) * run.steps_per_epoch - 1,
+            lambda: _note_epoch(run, student, epoch, evaluate_every),
+        )
     if report is not None and (run.accelerator is None or run.accelerator.is_main_process):
         report(_epoch_line(run, epoch))
 
@@ -689,7 +825,11 @@ def _epoch_line(run: _Pass, epoch: int) -> str:
     parts = []
     for student in run.students.values():
         metrics = student.history[-1].get("metrics", {}) if student.history else {}
-        text = f"failed ({student.failure['error']})" if student.failure else " ".join(f"{v:.2f}" for v in list(metrics.values())[:1]) or "-"
+        text = (
+            f"failed ({student.failure['error']})"
+            if student.failure
+            else " ".join(f"{v:.2f}" for v in list(metrics.values())[:1]) or "-"
+        )
         parts.append(f"{student.name} {text}")
     return f"epoch {epoch + 1}/{run.recipe.epochs}: " + ", ".join(parts)
 

@@ -40,7 +40,9 @@ def ab_total(
     "The stages' losses, each weighted twice as much as the one before; the last has weight 1. Raises ValueError for unequal numbers of stages."
     student_features, teacher_features = list(student_features), list(teacher_features)
     if len(student_features) != len(teacher_features) or not student_features:
-        raise ValueError(f"student_features: wanted as many maps as teacher_features and at least one, got {len(student_features)} and {len(teacher_features)}")
+        raise ValueError(
+            f"student_features: wanted as many maps as teacher_features and at least one, got {len(student_features)} and {len(teacher_features)}"
+        )
     losses = [ab_loss(s, t, margin) for s, t in zip(student_features, teacher_features, strict=True)]
     return sum(2.0 ** (i - len(losses) + 1) * loss for i, loss in enumerate(losses))
 
@@ -56,7 +58,9 @@ class Connectors(nn.Module):
     ):
         super().__init__()
         make = lambda s, t: nn.Identity() if s[1:] == t[1:] else Regressor(s, t, relu=False, **options)
-        self.connectors = nn.ModuleList(make(s.shape, t.shape) for s, t in zip(student_features, teacher_features, strict=True))
+        self.connectors = nn.ModuleList(
+            make(s.shape, t.shape) for s, t in zip(student_features, teacher_features, strict=True)
+        )
 
     def forward(self, *student_features: torch.Tensor) -> list[torch.Tensor]:
         "The maps in the teacher's shapes."

@@ -36,9 +36,13 @@ def at_loss(
     power: float = 2,  # >= 1
 ) -> torch.Tensor:  # scalar; 0 to 2 / positions for each stage, to 4 / positions where maps have both signs
     "Sum over stages of the mean squared difference of attention maps. Raises ValueError for NaN, empty maps or unequal numbers of stages."
-    student_features, teacher_features = ([x] if isinstance(x, torch.Tensor) else list(x) for x in (student_features, teacher_features))
+    student_features, teacher_features = (
+        [x] if isinstance(x, torch.Tensor) else list(x) for x in (student_features, teacher_features)
+    )
     if len(student_features) != len(teacher_features) or not student_features:
-        raise ValueError(f"student_features: wanted as many maps as teacher_features and at least one, got {len(student_features)} and {len(teacher_features)}")
+        raise ValueError(
+            f"student_features: wanted as many maps as teacher_features and at least one, got {len(student_features)} and {len(teacher_features)}"
+        )
     check_number("power", power, least=1)
     total = 0
     for student, teacher in zip(student_features, teacher_features):

@@ -45,8 +45,12 @@ def replay(
 ) -> dict[str, np.ndarray]:  # the loss and the wanted gradients
     "Recomputes a golden case of CC from its inputs."
     inputs = with_gradient(case, meta)
-    embed = lambda side: lambda x: F.linear(x, inputs[f"param__embed_{side}_linear_weight"], inputs[f"param__embed_{side}_linear_bias"])
-    embeddings = [embed(side) for side in ("student", "teacher")] if "param__embed_student_linear_weight" in inputs else []
+    embed = lambda side: (
+        lambda x: F.linear(x, inputs[f"param__embed_{side}_linear_weight"], inputs[f"param__embed_{side}_linear_bias"])
+    )
+    embeddings = (
+        [embed(side) for side in ("student", "teacher")] if "param__embed_student_linear_weight" in inputs else []
+    )
     student, teacher = (inputs[f"{side}_feat"].flatten(1) for side in ("student", "teacher"))  # (B, C) or (B, C, 1, 1)
     return loss_and_gradients(cc_loss(student, teacher, *embeddings), inputs, meta)
 
@@ -68,8 +72,12 @@ class CC(Criterion):
 
     def build(self, student, teacher, step):
         student_features, teacher_features = self.features(step)
-        self.embed_student = nn.Linear(student_features.shape[1], self.dimensions).to(at_least_float32(student_features))
-        self.embed_teacher = nn.Linear(teacher_features.shape[1], self.dimensions).to(at_least_float32(teacher_features))  # each in its network's precision
+        self.embed_student = nn.Linear(student_features.shape[1], self.dimensions).to(
+            at_least_float32(student_features)
+        )
+        self.embed_teacher = nn.Linear(teacher_features.shape[1], self.dimensions).to(
+            at_least_float32(teacher_features)
+        )  # each in its network's precision
 
     def forward(self, step):
         return {"cc": self.weight_at(step) * cc_loss(*self.features(step), self.embed_student, self.embed_teacher)}

@@ -16,8 +16,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...core.checks import at_least_float32, check_finite, check_floating, check_number, check_same, check_vectors, describe
-from ...core.checks import is_integer_tensor, values_are_checked, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_finite,
+    check_floating,
+    check_number,
+    check_same,
+    check_vectors,
+    describe,
+    is_integer_tensor,
+    values_are_checked,
+    without_autocast,
+)
 from ..criterion import Criterion
 
 # %% ../../../nbs/losses/classification/crd.ipynb #b1ae326a
@@ -53,8 +63,15 @@ def contrastive_scores(
     check_floating("memory", memory, 2, "(samples, dimensions)")
     check_same("embeddings", embeddings, "memory", memory, 1, what="dimensions")
     check_number("temperature", temperature, above=0)
-    if not is_integer_tensor(candidates) or candidates.ndim != 2 or len(candidates) != len(embeddings) or candidates.shape[1] < 2:
-        raise ValueError(f"candidates: wanted integers of shape ({len(embeddings)}, 1 + negatives), got {describe(candidates)}")
+    if (
+        not is_integer_tensor(candidates)
+        or candidates.ndim != 2
+        or len(candidates) != len(embeddings)
+        or candidates.shape[1] < 2
+    ):
+        raise ValueError(
+            f"candidates: wanted integers of shape ({len(embeddings)}, 1 + negatives), got {describe(candidates)}"
+        )
     check_range("candidates", candidates, len(memory))
     dtype = torch.promote_types(torch.promote_types(embeddings.dtype, memory.dtype), torch.float32)
     return ((embeddings.to(dtype) / temperature) @ memory.detach().to(dtype).T).gather(1, candidates.long())
@@ -89,7 +106,9 @@ def crd_loss(
     noise = (scores.shape[1] - 1) / samples
     log_ratio = at_least_float32(scores) - (log_normaliser + math.log(noise))  # log(P / q)
     floor = math.log1p(epsilon / noise)
-    every = F.softplus(log_ratio - floor, threshold=40).sum(1) + floor * scores.shape[1]  # log(1 + P/q + epsilon/q), never an overflow
+    every = (
+        F.softplus(log_ratio - floor, threshold=40).sum(1) + floor * scores.shape[1]
+    )  # log(1 + P/q + epsilon/q), never an overflow
     return (every - log_ratio[:, 0]).mean()
 
 # %% ../../../nbs/losses/classification/crd.ipynb #5eb95d57
@@ -155,7 +174,11 @@ class Negatives(nn.Module):
         own, start = self.counts[labels, None], self.starts[labels, None]
         sizes = (len(self.by_class) - own[:, 0]).to(device)
         by_keys = device.type != "cpu"
-        ranks = subsets_by_keys(sizes, self.count, self.largest, generator) if by_keys else subsets_by_swaps(sizes, self.count, generator)
+        ranks = (
+            subsets_by_keys(sizes, self.count, self.largest, generator)
+            if by_keys
+            else subsets_by_swaps(sizes, self.count, generator)
+        )
         ranks = ranks.to(labels.device)
         return self.by_class[ranks + own * (ranks >= start)]
 
@@ -205,7 +228,15 @@ class Embedding(nn.Module):
 class Contrast(nn.Module):
     "Embeddings, memories and normalisers of both networks."
 
-    def __init__(self, student_width: int, teacher_width: int, samples: int, dimensions: int = 128, temperature: float = 0.07, momentum: float = 0.5):
+    def __init__(
+        self,
+        student_width: int,
+        teacher_width: int,
+        samples: int,
+        dimensions: int = 128,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+    ):
         super().__init__()
         self.temperature, self.momentum, self.memories = temperature, momentum, ("memory_student", "memory_teacher")
         for name, width in (("student", student_width), ("teacher", teacher_width)):
@@ -215,12 +246,16 @@ class Contrast(nn.Module):
 
     def one_side(self, embeddings, memory, candidates, log_normaliser) -> torch.Tensor:
         "The loss of one network's embeddings against the other's memory; the first call sets the normaliser."
+
         def loss(x):
             scores = contrastive_scores(x, memory, candidates, self.temperature)
-            if log_normaliser.device.type != "cpu" or log_normaliser.isnan():  # a GPU is not asked, which would stop the host
+            if (
+                log_normaliser.device.type != "cpu" or log_normaliser.isnan()
+            ):  # a GPU is not asked, which would stop the host
                 first = first_log_normaliser(scores, len(memory)).to(log_normaliser.dtype)
                 log_normaliser.copy_(torch.where(log_normaliser.isnan(), first, log_normaliser))
             return crd_loss(scores, log_normaliser, len(memory))
+
         return differentiated_now(loss, embeddings)
 
     def take_in(self, indices: torch.Tensor, student: torch.Tensor, teacher: torch.Tensor) -> None:
@@ -228,7 +263,9 @@ class Contrast(nn.Module):
         update_memory_(self.memory_student, indices, student, self.momentum)
         update_memory_(self.memory_teacher, indices, teacher, self.momentum)
 
-    def forward(self, student_features, teacher_features, indices, candidates, entries: list | None = None) -> torch.Tensor:
+    def forward(
+        self, student_features, teacher_features, indices, candidates, entries: list | None = None
+    ) -> torch.Tensor:
         "Both sides summed; in train mode the memories then take in the batch, or a part of a batch leaves it in `entries`."
         student, teacher = self.embed_student(student_features), self.embed_teacher(teacher_features.detach())
         loss = self.one_side(student, self.memory_teacher, candidates, self.log_normaliser_student)
@@ -266,9 +303,13 @@ class CRD(Criterion):
         check_vectors("teacher_features", t)
         labels, samples = step.dataset_labels, step.dataset_size
         if not isinstance(labels, torch.Tensor) or tuple(labels.shape) != (samples,) or samples < 2:
-            raise ValueError(f"dataset_labels: wanted the class of each of {samples} training samples, got {describe(labels)}")
+            raise ValueError(
+                f"dataset_labels: wanted the class of each of {samples} training samples, got {describe(labels)}"
+            )
         self.negatives = Negatives(labels, self.most).to(s.device)
-        self.contrast = Contrast(s.shape[1], t.shape[1], samples, self.dimensions, self.temperature, self.momentum).to(s.device)
+        self.contrast = Contrast(s.shape[1], t.shape[1], samples, self.dimensions, self.temperature, self.momentum).to(
+            s.device
+        )
 
     def forward(self, step):
         s, t = step.student["weak"]["pooled"], step.teacher["weak"]["pooled"]
@@ -290,16 +331,27 @@ def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     hyper = meta["hyper"]
     case = {name.replace("_linear_", ".linear."): x for name, x in case.items()}
     widths = case["student_feat_step0"].shape[1], case["teacher_feat_step0"].shape[1]
-    contrast = Contrast(*widths, hyper["n_data"], hyper["feat_dim"], hyper["nce_t"], hyper["nce_m"]).to(case["memory_student_0"].dtype)
+    contrast = Contrast(*widths, hyper["n_data"], hyper["feat_dim"], hyper["nce_t"], hyper["nce_m"]).to(
+        case["memory_student_0"].dtype
+    )
     weights = {name.removeprefix("param__"): x for name, x in case.items() if name.startswith("param__")}
-    contrast.load_state_dict(weights | {name: case[f"{name}_0"] for name in ("memory_student", "memory_teacher")}, strict=False)
+    contrast.load_state_dict(
+        weights | {name: case[f"{name}_0"] for name in ("memory_student", "memory_teacher")}, strict=False
+    )
     found = {}
     for k in range(hyper["steps"]):
         student = case[f"student_feat_step{k}"].clone().requires_grad_()
-        loss = contrast(student.flatten(1), case[f"teacher_feat_step{k}"].flatten(1), case[f"index_step{k}"], case[f"contrast_index_step{k}"])
+        loss = contrast(
+            student.flatten(1),
+            case[f"teacher_feat_step{k}"].flatten(1),
+            case[f"index_step{k}"],
+            case[f"contrast_index_step{k}"],
+        )
         names, leaves = zip(*contrast.named_parameters())
         gradients = torch.autograd.grad(loss, (student, *leaves))
         found |= {f"loss_step{k}": loss.detach(), f"grad__student_feat_step{k}": gradients[0]}
         found |= {f"grad__step{k}__param__{name.replace('.', '_')}": g for name, g in zip(names, gradients[1:])}
-        found |= {f"memory_{side}_{k + 1}": getattr(contrast, f"memory_{side}").clone() for side in ("student", "teacher")}
+        found |= {
+            f"memory_{side}_{k + 1}": getattr(contrast, f"memory_{side}").clone() for side in ("student", "teacher")
+        }
     return {"loss": found["loss_step0"].numpy()} | {name: x.numpy() for name, x in found.items()}

@@ -17,7 +17,9 @@ from ..replaying import loss_and_gradients, with_gradient
 def _decouple(
     logits: torch.Tensor,  # (batch, classes), softened
     labels: torch.Tensor,  # (batch, 1) integers
-) -> tuple[torch.Tensor, torch.Tensor]:  # lead of the label (batch,); log-probabilities of the others, -inf at the label
+) -> tuple[
+    torch.Tensor, torch.Tensor
+]:  # lead of the label (batch,); log-probabilities of the others, -inf at the label
     "The two independent parts of a prediction."
     others = logits.scatter(1, labels, -torch.inf)
     return logits.gather(1, labels)[:, 0] - others.logsumexp(1), others.log_softmax(1)
@@ -71,7 +73,9 @@ def replay(
     "Recomputes a golden case from its inputs."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
     logits = inputs["student_logits"], inputs["teacher_logits"]
-    return loss_and_gradients(dkd_loss(*logits, inputs["target"], hyper["alpha"], hyper["beta"], hyper["T"]), inputs, meta)
+    return loss_and_gradients(
+        dkd_loss(*logits, inputs["target"], hyper["alpha"], hyper["beta"], hyper["T"]), inputs, meta
+    )
 
 # %% ../../../nbs/losses/classification/dkd.ipynb #24c74e8c
 class DKD(Criterion):

@@ -38,7 +38,9 @@ def replay(
     inputs = with_gradient(case, meta)
     student, teacher = inputs["student_feat"], inputs["teacher_feat"]
     if "param__regressor_conv_weight" in inputs:
-        regressor = Regressor(student.shape, teacher.shape, meta["hyper"].get("relu", True), largest_kernel=max(student.shape[2:]))
+        regressor = Regressor(
+            student.shape, teacher.shape, meta["hyper"].get("relu", True), largest_kernel=max(student.shape[2:])
+        )
         student = run_on_case(regressor, inputs, "regressor_", student)
     return loss_and_gradients(fitnet_loss(student, teacher), inputs, meta)
 
@@ -54,7 +56,9 @@ class FitNet(Criterion):
 
     def build(self, student, teacher, step):
         student_features, teacher_features = self.features(step)
-        self.regressor = Regressor(student_features.shape, teacher_features.shape).to(at_least_float32(student_features))
+        self.regressor = Regressor(student_features.shape, teacher_features.shape).to(
+            at_least_float32(student_features)
+        )
 
     def features(self, step):
         "The two maps of this step."

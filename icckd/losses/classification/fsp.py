@@ -29,7 +29,9 @@ def check_flows(student_shapes, teacher_shapes) -> None:
     "Raises ValueError unless there are two layers or more, as many on both sides, with equal channels."
     student, teacher = [s[1] for s in student_shapes], [t[1] for t in teacher_shapes]
     if len(student) < 2 or len(student) != len(teacher):
-        raise ValueError(f"FSP needs equal numbers of layers, 2 or more: student {len(student)}, teacher {len(teacher)}")
+        raise ValueError(
+            f"FSP needs equal numbers of layers, 2 or more: student {len(student)}, teacher {len(teacher)}"
+        )
     if student != teacher:
         raise ValueError(f"FSP needs equal channels: student {student}, teacher {teacher}")
 
@@ -41,7 +43,9 @@ def fsp_loss(
 ) -> torch.Tensor:  # scalar >= 0
     "Squared difference of the flow matrices, summed over neighbouring layers. Yim et al. 2017, eq. 2. Raises ValueError for other numbers of maps or other channels."
     if len(student_features) != len(teacher_features) or len(student_features) < 2:
-        raise ValueError(f"student_features: wanted as many maps as teacher_features and at least 2, got {len(student_features)} and {len(teacher_features)}")
+        raise ValueError(
+            f"student_features: wanted as many maps as teacher_features and at least 2, got {len(student_features)} and {len(teacher_features)}"
+        )
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         for x in features:
             check_features(name, x)
@@ -62,7 +66,9 @@ def replay(
 ) -> dict[str, np.ndarray]:  # the loss and the wanted gradients
     "Recomputes a golden case of FSP from its inputs."
     inputs = with_gradient(case, meta)
-    return loss_and_gradients(fsp_loss(case_layers(inputs, "student_feat"), case_layers(inputs, "teacher_feat")), inputs, meta)
+    return loss_and_gradients(
+        fsp_loss(case_layers(inputs, "student_feat"), case_layers(inputs, "teacher_feat")), inputs, meta
+    )
 
 # %% ../../../nbs/losses/classification/fsp.ipynb #88add79d
 class FSP(Criterion):
@@ -82,7 +88,9 @@ class FSP(Criterion):
 
     def features(self, step):
         "The maps of this step, student's and teacher's, shallow to deep."
-        return tuple([side["weak"][name] for name in names] for side, names in zip((step.student, step.teacher), self.names))
+        return tuple(
+            [side["weak"][name] for name in names] for side, names in zip((step.student, step.teacher), self.names)
+        )
 
     def prepare(self, step):
         "The terms of the preparation."

@@ -11,7 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same, near_matches, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_batch,
+    check_features,
+    check_floating,
+    check_number,
+    check_same,
+    near_matches,
+    without_autocast,
+)
 from ..criterion import Criterion, Preparation
 from ..matching import paired_layers, pool_to_smaller, run_on_case
 from ..replaying import loss_and_gradients, with_gradient
@@ -39,7 +48,14 @@ def ft_loss(
     "Mean absolute difference of normalised factors (Kim et al. 2018)."
     check_features("student_factor", student_factor)
     check_features("teacher_factor", teacher_factor)
-    check_same("student_factor", student_factor, "teacher_factor", teacher_factor, *((0,) if form == "attention" else (0, 1)), what="batch and channels")
+    check_same(
+        "student_factor",
+        student_factor,
+        "teacher_factor",
+        teacher_factor,
+        *((0,) if form == "attention" else (0, 1)),
+        what="batch and channels",
+    )
     s, t = pool_to_smaller(at_least_float32(student_factor), at_least_float32(teacher_factor.detach()))
     return (normalised_factor(s, form) - normalised_factor(t, form)).abs().mean()
 
@@ -98,7 +114,9 @@ class FT(Criterion):
         self.preparation_fraction, self.preparation_learning_rate = preparation_fraction, preparation_learning_rate
 
     def build(self, student, teacher, step):
-        self.student_layer, self.teacher_layer = paired_layers(student, self.student_layers, teacher, self.teacher_layers)[-1]
+        self.student_layer, self.teacher_layer = paired_layers(
+            student, self.student_layers, teacher, self.teacher_layers
+        )[-1]
         s, t = self.maps(step)
         channels = max(1, int(t.shape[1] * self.factor_share))
         self.paraphraser = Paraphraser(t.shape[1], channels).to(at_least_float32(t))
@@ -116,7 +134,11 @@ class FT(Criterion):
     def preparations(self):
         parameters = lambda: list(self.paraphraser.parameters())
         fraction, rate = self.preparation_fraction, self.preparation_learning_rate
-        return [Preparation("paraphraser", fraction, self.reconstruction, parameters, trains_student=False, learning_rate=rate)]
+        return [
+            Preparation(
+                "paraphraser", fraction, self.reconstruction, parameters, trains_student=False, learning_rate=rate
+            )
+        ]
 
     def reconstruction(self, step):
         "The loss of the preparation: mean squared error of the paraphrased teacher map."

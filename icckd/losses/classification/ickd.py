@@ -34,8 +34,15 @@ def icc_distance(
         return (unit(student) - unit(teacher)).square().sum((1, 2))
     inner = lambda x, y: ((x @ (x.mT @ y)) * y).sum(2)  # of equal rows of both Gram matrices
     cross, of_student, of_teacher = inner(student, teacher), inner(student, student), inner(teacher, teacher)
-    student_square, teacher_square = of_student.clamp(min=1e-24), of_teacher.clamp(min=1e-24)  # max(length, 1e-12), squared
-    rows = of_student / student_square + of_teacher / teacher_square - 2 * cross * student_square.rsqrt() * teacher_square.rsqrt()
+    student_square, teacher_square = (
+        of_student.clamp(min=1e-24),
+        of_teacher.clamp(min=1e-24),
+    )  # max(length, 1e-12), squared
+    rows = (
+        of_student / student_square
+        + of_teacher / teacher_square
+        - 2 * cross * student_square.rsqrt() * teacher_square.rsqrt()
+    )
     return rows.sum(1).clamp(min=0)  # rounding may leave a little less
 
 # %% ../../../nbs/losses/classification/ickd.ipynb #224e1111
@@ -48,7 +55,9 @@ def ickd_c_loss(
     "Mean squared distance between rows of the ICC matrices. Raises ValueError for NaN, empty maps or unequal channels."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, 0, 1, what="batch and channels")
+    check_same(
+        "student_features", student_features, "teacher_features", teacher_features, 0, 1, what="batch and channels"
+    )
     if normalisation not in ("cifar", "imagenet"):
         raise ValueError(f"normalisation: wanted 'cifar' or 'imagenet', got {describe(normalisation)}")
     batch, channels = student_features.shape[:2]
@@ -100,7 +109,9 @@ class ICKDC(Criterion):
         super().__init__(weight)
         check_number("kernel_size", kernel_size, least=1, integer=True)
         if normalisation not in ("cifar", "imagenet") or kernel_size % 2 == 0:
-            raise ValueError(f"wanted normalisation 'cifar' or 'imagenet' and an odd kernel_size, got {normalisation!r}, {kernel_size}")
+            raise ValueError(
+                f"wanted normalisation 'cifar' or 'imagenet' and an odd kernel_size, got {normalisation!r}, {kernel_size}"
+            )
         self.normalisation, self.layer, self.kernel_size = normalisation, layer, kernel_size
         self.student_layers = self.teacher_layers = (layer,)
 

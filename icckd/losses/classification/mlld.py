@@ -11,7 +11,15 @@ from functools import lru_cache
 import torch
 from torch.nn import functional as F
 
-from ...core.checks import at_least_float32, check_labels, check_logits, check_number, check_same, near_matches, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_labels,
+    check_logits,
+    check_number,
+    check_same,
+    near_matches,
+    without_autocast,
+)
 from ..criterion import Criterion, Step
 from ..replaying import loss_and_gradients, with_gradient
 
@@ -63,7 +71,9 @@ def _shares(
     return torch.stack([weak, strong.expand_as(weak)], 1), samples, classes
 
 # %% ../../../nbs/losses/classification/mlld.ipynb #33e77b4e
-def _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature) -> None:
+def _check(
+    student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature
+) -> None:
     "Raises ValueError unless all logits agree in shape and are finite, labels fit, the variant exists and the temperature is > 0."
     tensors = {"student_logits": student_logits, "teacher_logits": teacher_logits}
     if (student_logits_strong is None) != (teacher_logits_strong is None):
@@ -76,7 +86,9 @@ def _check(student_logits, teacher_logits, labels, student_logits_strong, teache
     check_labels("labels", labels, student_logits)
     check_number("base_temperature", base_temperature, above=0)
     if variant not in ("as_released", "as_intended"):
-        raise ValueError(f"variant: no such variant {variant!r}; {near_matches(variant, ('as_released', 'as_intended'))}")
+        raise ValueError(
+            f"variant: no such variant {variant!r}; {near_matches(variant, ('as_released', 'as_intended'))}"
+        )
 
 # %% ../../../nbs/losses/classification/mlld.ipynb #5df47027
 @without_autocast
@@ -90,9 +102,14 @@ def mlld_terms(
     base_temperature: float = 4.0,  # > 0; 1 on ImageNet
 ) -> dict[str, torch.Tensor]:  # "ce", "instance", "class", "batch": scalars without weights
     "The four parts of the loss. Raises ValueError for bad shapes, NaN, or labels or options out of range."
-    _check(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature)
+    _check(
+        student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature
+    )
     stack = lambda weak, strong: at_least_float32(weak[None] if strong is None else torch.stack([weak, strong]))
-    student, teacher = stack(student_logits, student_logits_strong), stack(teacher_logits, teacher_logits_strong).detach()
+    student, teacher = (
+        stack(student_logits, student_logits_strong),
+        stack(teacher_logits, teacher_logits_strong).detach(),
+    )
     temperatures, strong = _constants(base_temperature, teacher.dtype, teacher.device)
     student_log, teacher_log = _log_probabilities(student, temperatures), _log_probabilities(teacher, temperatures)
     at_one = teacher[0].softmax(1)
@@ -141,7 +158,9 @@ def mlld_loss(
     "The weighted total, cross-entropy of both views included. Raises ValueError as `mlld_terms`."
     check_number("ce_weight", ce_weight, least=0)
     check_number("kd_weight", kd_weight, least=0)
-    terms = mlld_terms(student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature)
+    terms = mlld_terms(
+        student_logits, teacher_logits, labels, student_logits_strong, teacher_logits_strong, variant, base_temperature
+    )
     return ce_weight * terms["ce"] + kd_weight * (terms["instance"] + terms["class"] + terms["batch"])
 
 # %% ../../../nbs/losses/classification/mlld.ipynb #41460e75
@@ -154,7 +173,11 @@ def replay(
 ) -> dict:  # loss and gradients under the file's names
     "Recomputes a golden case from its inputs."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
-    logits = {f"{who}_logits{mine}": inputs[f"{who}_logits_{view}"] for who in ("student", "teacher") for mine, view in (("", "weak"), ("_strong", "strong"))}
+    logits = {
+        f"{who}_logits{mine}": inputs[f"{who}_logits_{view}"]
+        for who in ("student", "teacher")
+        for mine, view in (("", "weak"), ("_strong", "strong"))
+    }
     weights = {"ce_weight": hyper["ce_weight"], "kd_weight": hyper["kd_weight"], "base_temperature": hyper["T0"]}
     return loss_and_gradients(mlld_loss(**logits, labels=inputs["target"], **weights), inputs, meta)
 
@@ -176,12 +199,21 @@ class MLLD(Criterion):
         check_number("kd_weight", kd_weight, least=0)
         check_number("base_temperature", base_temperature, above=0)
         if variant not in ("as_released", "as_intended"):
-            raise ValueError(f"variant: no such variant {variant!r}; {near_matches(variant, ('as_released', 'as_intended'))}")
-        self.variant, self.ce_weight, self.kd_weight, self.base_temperature = variant, ce_weight, kd_weight, base_temperature
+            raise ValueError(
+                f"variant: no such variant {variant!r}; {near_matches(variant, ('as_released', 'as_intended'))}"
+            )
+        self.variant, self.ce_weight, self.kd_weight, self.base_temperature = (
+            variant,
+            ce_weight,
+            kd_weight,
+            base_temperature,
+        )
         self.views = ("weak", "strong") if strong_view else ("weak",)
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
-        student, teacher = ({view: outputs[view]["logits"] for view in self.views} for outputs in (step.student, step.teacher))
+        student, teacher = (
+            {view: outputs[view]["logits"] for view in self.views} for outputs in (step.student, step.teacher)
+        )
         strong = student.get("strong"), teacher.get("strong")
         terms = mlld_terms(student["weak"], teacher["weak"], step.labels, *strong, self.variant, self.base_temperature)
         weight = self.weight_at(step)

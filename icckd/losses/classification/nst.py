@@ -25,7 +25,9 @@ def squared_discrepancy(
         over_positions = [x.mT @ x / x.shape[1] for x in (student, teacher)]
         return (over_positions[0] - over_positions[1]).square().sum() / len(student)
     kernel = lambda a, b: (a @ b.mT).square().mean()
-    return (kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)).clamp(min=0)  # rounding may leave a little less
+    return (kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)).clamp(
+        min=0
+    )  # rounding may leave a little less
 
 
 @without_autocast

@@ -14,7 +14,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...core.checks import at_least_float32, check_batch, check_features, check_floating, check_same, describe, near_matches, values_are_checked, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_batch,
+    check_features,
+    check_floating,
+    check_same,
+    describe,
+    near_matches,
+    values_are_checked,
+    without_autocast,
+)
 from ..criterion import Criterion
 from ..matching import case_layers, check_channelwise, paired_layers, run_on_case
 from ..replaying import loss_and_gradients, with_gradient
@@ -47,7 +57,9 @@ def ofd_loss(
 ) -> torch.Tensor:  # scalar
     "Partial distances of all stages, halved with each stage away from the last, over 1000 times the batch (Heo et al. 2019)."
     if not len(student_features) == len(teacher_features) == len(margins) > 0:
-        raise ValueError(f"student_features: wanted as many maps as teacher_features and margins ({len(teacher_features)}, {len(margins)}), got {len(student_features)}")
+        raise ValueError(
+            f"student_features: wanted as many maps as teacher_features and margins ({len(teacher_features)}, {len(margins)}), got {len(student_features)}"
+        )
     last, batch = len(margins) - 1, len(student_features[0])
     stages = zip(student_features, teacher_features, margins)
     return sum(2.0 ** (i - last) * partial_distance(s, t, m) for i, (s, t, m) in enumerate(stages)) / (1000 * batch)
@@ -119,16 +131,24 @@ class OFD(Criterion):
     ):
         super().__init__(weight)
         if margins not in MARGINS:
-            raise ValueError(f"margins: wanted one of {', '.join(MARGINS)}, got {margins!r}; {near_matches(margins, MARGINS)}")
+            raise ValueError(
+                f"margins: wanted one of {', '.join(MARGINS)}, got {margins!r}; {near_matches(margins, MARGINS)}"
+            )
         self.margins, self.private_teacher = margins, private_teacher
 
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         students, teachers = self.maps(step)
-        found = margins_of(teacher, [name for _, name in self.pairs]) if self.margins == "norm" else [measured_margin(t) for t in teachers]
+        found = (
+            margins_of(teacher, [name for _, name in self.pairs])
+            if self.margins == "norm"
+            else [measured_margin(t) for t in teachers]
+        )
         for i, margin in enumerate(found):
             self.register_buffer(f"margin_{i}", margin.float().to(teachers[i].device))
-        self.connectors = nn.ModuleList([connector(s.shape[1], t.shape[1]).to(at_least_float32(s)) for s, t in zip(students, teachers)])
+        self.connectors = nn.ModuleList(
+            [connector(s.shape[1], t.shape[1]).to(at_least_float32(s)) for s, t in zip(students, teachers)]
+        )
 
     def maps(self, step):
         "Maps of both networks, those of the teacher brought to the student's size."
@@ -140,13 +160,19 @@ class OFD(Criterion):
         for x in students:
             if x.shape[2:].numel() == 1:
                 check_batch("student_features", x, why="batch norm of a 1 x 1 map")
-        sized = [t if t.shape[2:] == s.shape[2:] else F.adaptive_avg_pool2d(at_least_float32(t), s.shape[2:]) for s, t in zip(students, teachers)]
+        sized = [
+            t if t.shape[2:] == s.shape[2:] else F.adaptive_avg_pool2d(at_least_float32(t), s.shape[2:])
+            for s, t in zip(students, teachers)
+        ]
         return students, sized
 
     def forward(self, step):
         students, teachers = self.maps(step)
         with step.autocast():
-            students = [connect(s if torch.is_autocast_enabled(s.device.type) else at_least_float32(s)) for connect, s in zip(self.connectors, students)]
+            students = [
+                connect(s if torch.is_autocast_enabled(s.device.type) else at_least_float32(s))
+                for connect, s in zip(self.connectors, students)
+            ]
         margins = [getattr(self, f"margin_{i}") for i in range(len(students))]
         return {"ofd": self.weight_at(step) * ofd_loss(students, teachers, margins)}
 

@@ -50,7 +50,9 @@ def replay(
 ) -> dict[str, np.ndarray]:  # the loss and the wanted gradients
     "Recomputes a golden case of PKT from its inputs."
     inputs = with_gradient(case, meta)
-    return loss_and_gradients(pkt_loss(inputs["student_feat"], inputs["teacher_feat"], meta["hyper"]["eps"]), inputs, meta)
+    return loss_and_gradients(
+        pkt_loss(inputs["student_feat"], inputs["teacher_feat"], meta["hyper"]["eps"]), inputs, meta
+    )
 
 # %% ../../../nbs/losses/classification/pkt.ipynb #80978127
 class PKT(Criterion):
@@ -63,5 +65,8 @@ class PKT(Criterion):
         super().__init__(weight)
 
     def forward(self, step):
-        student_features, teacher_features = step.student["weak"][self.student_layers[0]], step.teacher["weak"][self.teacher_layers[0]]
+        student_features, teacher_features = (
+            step.student["weak"][self.student_layers[0]],
+            step.teacher["weak"][self.teacher_layers[0]],
+        )
         return {"pkt": self.weight_at(step) * pkt_loss(student_features, teacher_features)}

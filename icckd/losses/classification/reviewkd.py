@@ -11,7 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...core.checks import at_least_float32, check_batch, check_features, check_floating, check_number, check_same, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_batch,
+    check_features,
+    check_floating,
+    check_number,
+    check_same,
+    without_autocast,
+)
 from ..criterion import Criterion
 from ..matching import case_layers, paired_layers
 from ..replaying import loss_and_gradients, with_gradient
@@ -42,7 +50,9 @@ def reviewkd_loss(
 ) -> torch.Tensor:  # scalar
     "Hierarchical context loss, summed over levels (Chen et al. 2021)."
     if not len(student_features) == len(teacher_features) > 0:
-        raise ValueError(f"student_features: wanted as many maps as teacher_features ({len(teacher_features)}), got {len(student_features)}")
+        raise ValueError(
+            f"student_features: wanted as many maps as teacher_features ({len(teacher_features)}), got {len(student_features)}"
+        )
     return sum(context_loss(s, t) for s, t in zip(student_features, teacher_features))
 
 # %% ../../../nbs/losses/classification/reviewkd.ipynb #b390ffc8
@@ -66,12 +76,16 @@ class Fusion(nn.Module):
     ):
         super().__init__()
         self.reduce = nn.Sequential(nn.Conv2d(channels_in, width, 1, bias=False), nn.BatchNorm2d(width))
-        self.expand = nn.Sequential(nn.Conv2d(width, channels_out, 3, padding=1, bias=False), nn.BatchNorm2d(channels_out))
+        self.expand = nn.Sequential(
+            nn.Conv2d(width, channels_out, 3, padding=1, bias=False), nn.BatchNorm2d(channels_out)
+        )
         self.attention = None if deepest else nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid())
         for convolution in (self.reduce[0], self.expand[0]):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
 
-    def forward(self, level: torch.Tensor, deeper: torch.Tensor | None, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, level: torch.Tensor, deeper: torch.Tensor | None, size: tuple[int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         "(map like the teacher's, fusion for the next level), both of the teacher's size."
         x = self.reduce(level)
         if self.attention is not None:
@@ -93,9 +107,13 @@ class Review(nn.Module):
     ):
         super().__init__()
         if not len(channels_in) == len(channels_out) > 0:
-            raise ValueError(f"channels_in: wanted as many levels as channels_out and at least one, got {len(channels_in)} and {len(channels_out)}")
+            raise ValueError(
+                f"channels_in: wanted as many levels as channels_out and at least one, got {len(channels_in)} and {len(channels_out)}"
+            )
         last, width = len(channels_in) - 1, min(most, channels_in[-1])
-        self.fusions = nn.ModuleList(Fusion(a, width, b, i == last) for i, (a, b) in enumerate(zip(channels_in, channels_out)))
+        self.fusions = nn.ModuleList(
+            Fusion(a, width, b, i == last) for i, (a, b) in enumerate(zip(channels_in, channels_out))
+        )
 
     def forward(self, levels: list[torch.Tensor], sizes: list) -> list[torch.Tensor]:
         "The fused maps, from shallow to deep, of the teacher's sizes. Raises ValueError for another number of levels or sizes."
@@ -129,12 +147,16 @@ class ReviewKD(Criterion):
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         students, teachers = self.levels(step)
-        self.review = Review([x.shape[1] for x in students], [x.shape[1] for x in teachers], self.most).to(at_least_float32(students[0]))
+        self.review = Review([x.shape[1] for x in students], [x.shape[1] for x in teachers], self.most).to(
+            at_least_float32(students[0])
+        )
 
     def levels(self, step):
         "Maps of both networks; the pooled vector is a 1 x 1 map."
         both = []
-        for who, outputs, names in zip(("student", "teacher"), (step.student["weak"], step.teacher["weak"]), zip(*self.pairs)):
+        for who, outputs, names in zip(
+            ("student", "teacher"), (step.student["weak"], step.teacher["weak"]), zip(*self.pairs)
+        ):
             maps = [outputs[name] for name in names]
             check_floating(f"{who}_features", maps[-1], 2, "(batch, dimensions)")
             for x in maps[:-1]:
@@ -146,7 +168,11 @@ class ReviewKD(Criterion):
     def forward(self, step):
         students, teachers = self.levels(step)
         with step.autocast():
-            lifted = students if torch.is_autocast_enabled(students[0].device.type) else [at_least_float32(x) for x in students]
+            lifted = (
+                students
+                if torch.is_autocast_enabled(students[0].device.type)
+                else [at_least_float32(x) for x in students]
+            )
             fused = self.review(lifted, [x.shape[2:] for x in teachers])
         return {"reviewkd": self.weight_at(step) * reviewkd_loss(fused, teachers)}
 

@@ -12,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from ...core.checks import at_least_float32, check_batch, check_finite, check_floating, check_number, check_same, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_batch,
+    check_finite,
+    check_floating,
+    check_number,
+    check_same,
+    without_autocast,
+)
 from ..criterion import Criterion
 from ..replaying import loss_and_gradients, with_gradient
 
@@ -67,14 +75,18 @@ class AngleLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, student, teacher):
         batch, total, gradient = len(student), student.new_zeros(()), torch.zeros_like(student)
-        chunk = max(16, batch**2 // (16 * max(student.shape[1], teacher.shape[1], batch)))  # seven arrays this long live at a time; the process needs twice that
+        chunk = max(
+            16, batch**2 // (16 * max(student.shape[1], teacher.shape[1], batch))
+        )  # seven arrays this long live at a time; the process needs twice that
         for anchors in (slice(i, i + chunk) for i in range(0, batch, chunk)):
             e, _ = directions(teacher, anchors)
             angles = e @ e.mT
             e, length = directions(student, anchors)
             error = (e @ e.mT).sub_(angles)
             slope = error.clamp(-1, 1)
-            total += slope.mul(error.sub_(slope, alpha=0.5)).sum()  # slope * (error - slope / 2) is the smooth L1 function
+            total += slope.mul(
+                error.sub_(slope, alpha=0.5)
+            ).sum()  # slope * (error - slope / 2) is the smooth L1 function
             if ctx.needs_input_grad[0]:
                 pull = 2 * slope @ e
                 pull.sub_(e.mul_((e * pull).sum(2, keepdim=True) * (length >= 1e-12))).div_(length.clamp(min=1e-12))
@@ -139,5 +151,11 @@ class RKD(Criterion):
         self.distance_weight, self.angle_weight = distance_weight, angle_weight
 
     def forward(self, step):
-        student_features, teacher_features = step.student["weak"][self.student_layers[0]], step.teacher["weak"][self.teacher_layers[0]]
-        return {"rkd": self.weight_at(step) * rkd_loss(student_features, teacher_features, self.distance_weight, self.angle_weight)}
+        student_features, teacher_features = (
+            step.student["weak"][self.student_layers[0]],
+            step.teacher["weak"][self.teacher_layers[0]],
+        )
+        return {
+            "rkd": self.weight_at(step)
+            * rkd_loss(student_features, teacher_features, self.distance_weight, self.angle_weight)
+        }

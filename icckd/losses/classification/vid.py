@@ -12,7 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...core.checks import at_least_float32, check_features, check_number, check_same, describe, values_are_checked, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_features,
+    check_number,
+    check_same,
+    describe,
+    values_are_checked,
+    without_autocast,
+)
 from ..criterion import Criterion
 from ..matching import case_layers, check_channelwise, paired_layers, pool_to_smaller, run_on_case
 from ..replaying import loss_and_gradients, with_gradient
@@ -30,7 +38,9 @@ def vid_loss(
     check_same("predicted_mean", predicted_mean, "teacher_features", teacher_features)
     check_channelwise("predicted_variance", predicted_variance, predicted_mean.shape[1])
     if values_are_checked(predicted_variance) and bool((predicted_variance <= 0).any()):
-        raise ValueError(f"predicted_variance: wanted values > 0, got {predicted_variance.min().item():g} in {describe(predicted_variance)}")
+        raise ValueError(
+            f"predicted_variance: wanted values > 0, got {predicted_variance.min().item():g} in {describe(predicted_variance)}"
+        )
     error = at_least_float32(predicted_mean) - at_least_float32(teacher_features.detach())
     variance = at_least_float32(predicted_variance).view(1, -1, 1, 1)
     return (error.square() / variance + variance.log()).mean() / 2
@@ -39,7 +49,13 @@ def vid_loss(
 class GaussianPredictor(nn.Module):
     "The mean and the variance that one stage of the student predicts for a stage of the teacher."
 
-    def __init__(self, student_channels: int, teacher_channels: int, middle_channels: int | None = None, initial_variance: float = 5.0):
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        middle_channels: int | None = None,
+        initial_variance: float = 5.0,
+    ):
         super().__init__()
         check_number("initial_variance", initial_variance, above=1e-5)
         middle = middle_channels or teacher_channels
@@ -47,12 +63,18 @@ class GaussianPredictor(nn.Module):
         first, second, third = (nn.Conv2d(a, b, 1, bias=False) for a, b in widths)
         self.regressor = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
         v = initial_variance - 1e-5
-        self.log_scale = nn.Parameter(torch.full((teacher_channels,), v + math.log(-math.expm1(-v))))  # log(e^v - 1), which does not overflow
+        self.log_scale = nn.Parameter(
+            torch.full((teacher_channels,), v + math.log(-math.expm1(-v)))
+        )  # log(e^v - 1), which does not overflow
 
     def forward(self, student_features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         "(predicted mean, predicted variance)."
         check_features("student_features", student_features)
-        x = student_features if torch.is_autocast_enabled(student_features.device.type) else at_least_float32(student_features)
+        x = (
+            student_features
+            if torch.is_autocast_enabled(student_features.device.type)
+            else at_least_float32(student_features)
+        )
         return self.regressor(x), torch.logaddexp(self.log_scale, torch.zeros_like(self.log_scale)) + 1e-5
 
 # %% ../../../nbs/losses/classification/vid.ipynb #e73f216a
@@ -85,7 +107,9 @@ class VID(Criterion):
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
         shapes = [(step.student["weak"][s], step.teacher["weak"][t]) for s, t in self.pairs]
-        make = lambda s, t: GaussianPredictor(s.shape[1], t.shape[1], initial_variance=self.initial_variance).to(at_least_float32(s))
+        make = lambda s, t: GaussianPredictor(s.shape[1], t.shape[1], initial_variance=self.initial_variance).to(
+            at_least_float32(s)
+        )
         self.predictors = nn.ModuleList(make(s, t) for s, t in shapes)
 
     def forward(self, step):

@@ -13,13 +13,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from icckd.core.checks import (
-    at_least_float32, check_features, check_labels, check_number, check_same, check_vectors, describe, values_are_checked, without_autocast,
+    at_least_float32,
+    check_features,
+    check_labels,
+    check_number,
+    check_same,
+    check_vectors,
+    describe,
+    values_are_checked,
+    without_autocast,
 )
 from ..criterion import Criterion, Sum
-from .pairwise import directions
-from .pixelwise import PixelWise
 from ..replaying import loss_and_gradients, with_gradient
 from ..resize import labels_at_size, match_size, same_precision
+from .pairwise import directions
+from .pixelwise import PixelWise
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #eb1c09d6
 ENTRIES = 2**22  # similarities formed at a time: 16 MiB a matrix in float32, of which about six live at once
@@ -29,7 +37,9 @@ def exponentials(
     student: torch.Tensor,  # cosines / temperature, any shape; overwritten
     teacher: torch.Tensor,  # the same shape; overwritten
     temperature: float,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # exponentials of both, shifted by 1 / temperature; teacher - student
+) -> tuple[
+    torch.Tensor, torch.Tensor, torch.Tensor
+]:  # exponentials of both, shifted by 1 / temperature; teacher - student
     "What the KL needs of two matrices of similarities, whichever way they are read."
     exp_t = (teacher - 1 / temperature).exp_()
     difference = teacher.sub_(student)
@@ -97,7 +107,16 @@ def cirkd_mini_batch_loss(
     "Mini-batch pixel-to-pixel relations (Yang et al. 2022). Raises ValueError for NaN or maps of unequal batch or size."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")
+    check_same(
+        "student_features",
+        student_features,
+        "teacher_features",
+        teacher_features,
+        0,
+        2,
+        3,
+        what="batch, height and width",
+    )
     check_number("temperature", temperature, least=0.025)
     check_number("pool", pool, least=1, integer=True)
     check_number("entries", entries, least=1, integer=True)
@@ -148,7 +167,9 @@ def check_unit(
     if values_are_checked(x):
         length = torch.linalg.vector_norm(x.detach(), dim=1, dtype=at_least_float32(x[:0]).dtype)
         if bool(((length - 1).abs().minimum(length) > 1e-2).any()):
-            raise ValueError(f"{name}: wanted rows of length 1 (or 0), got lengths {length.min():.3g}..{length.max():.3g} in {describe(x)}")
+            raise ValueError(
+                f"{name}: wanted rows of length 1 (or 0), got lengths {length.min():.3g}..{length.max():.3g} in {describe(x)}"
+            )
 
 
 @without_autocast
@@ -166,7 +187,9 @@ def memory_relations(
     check_same("student", student, "teacher", teacher)
     check_same("vectors", vectors, "teacher", teacher, 1, what="channels")
     if not isinstance(labelled, torch.Tensor) or labelled.dtype != torch.bool or labelled.shape != student.shape[:1]:
-        raise ValueError(f"labelled: wanted a bool tensor of shape {tuple(student.shape[:1])}, got {describe(labelled)}")
+        raise ValueError(
+            f"labelled: wanted a bool tensor of shape {tuple(student.shape[:1])}, got {describe(labelled)}"
+        )
     check_number("temperature", temperature, least=0.025)
     check_number("entries", entries, least=1, integer=True)
     student, teacher, vectors = same_precision(student, teacher.detach(), vectors.detach())
@@ -180,7 +203,9 @@ def regions_and_pixels(
     num_classes: int,
     keys: torch.Tensor,  # (batch, positions), uniform in (0, 1]
     pixels_per_class: int = 16,  # of each class in each image
-) -> list[tuple[torch.Tensor, torch.Tensor]]:  # for regions and for pixels: vectors (batch, classes, n, channels), real (batch, classes, n)
+) -> list[
+    tuple[torch.Tensor, torch.Tensor]
+]:  # for regions and for pixels: vectors (batch, classes, n, channels), real (batch, classes, n)
     "Per image and class: the direction of the mean vector, and randomly picked pixels."
     members = labels[:, None] == torch.arange(num_classes, device=labels.device)[:, None]  # (batch, classes, positions)
     means = directions((teacher @ members.to(teacher.dtype).mT) / members.sum(2).clamp(min=1)[:, None])
@@ -240,18 +265,26 @@ class TeacherMemory(nn.Module):
             self.register_buffer(f"{kind}s", queue)
             self.register_buffer(f"{kind}_pointers", torch.zeros(classes, dtype=torch.long))
 
-    def entering(self, teacher: torch.Tensor, labels: torch.Tensor, generator: torch.Generator | None) -> dict[str, torch.Tensor]:
+    def entering(
+        self, teacher: torch.Tensor, labels: torch.Tensor, generator: torch.Generator | None
+    ) -> dict[str, torch.Tensor]:
         "What of (batch, channels, positions), of length 1, and (batch, positions) shall be remembered."
         device = labels.device if generator is None else generator.device
         keys = 1 - torch.rand(labels.shape, generator=generator, device=device).to(labels.device)
-        (regions, real_regions), (pixels, real_pixels) = regions_and_pixels(teacher, labels, len(self.pixels), keys, self.pixels_per_class)
+        (regions, real_regions), (pixels, real_pixels) = regions_and_pixels(
+            teacher, labels, len(self.pixels), keys, self.pixels_per_class
+        )
         return {"regions": regions, "real_regions": real_regions, "pixels": pixels, "real_pixels": real_pixels}
 
-    def take_in(self, regions: torch.Tensor, real_regions: torch.Tensor, pixels: torch.Tensor, real_pixels: torch.Tensor) -> None:
+    def take_in(
+        self, regions: torch.Tensor, real_regions: torch.Tensor, pixels: torch.Tensor, real_pixels: torch.Tensor
+    ) -> None:
         "Writes what is `entering`."
         for kind, vectors, real in (("region", regions, real_regions), ("pixel", pixels, real_pixels)):
             if self.lengths[kind] < len(vectors) * vectors.shape[2]:
-                raise ValueError(f"{kind}_queue: wanted at least {len(vectors) * vectors.shape[2]} for this batch, got {self.lengths[kind]}")
+                raise ValueError(
+                    f"{kind}_queue: wanted at least {len(vectors) * vectors.shape[2]} for this batch, got {self.lengths[kind]}"
+                )
             enqueue(getattr(self, f"{kind}s"), getattr(self, f"{kind}_pointers"), vectors, real)
 
     def sample(self, kind: str, number: int, generator: torch.Generator | None) -> torch.Tensor:
@@ -284,16 +317,27 @@ class CIRKDMemory(Criterion):
         check_number("temperature", temperature, least=0.025)
         if ignore_index is not None:
             check_number("ignore_index", ignore_index, integer=True)
-        sizes = dict(pixel_queue=pixel_queue, region_queue=region_queue, pixel_samples=pixel_samples, region_samples=region_samples)
+        sizes = dict(
+            pixel_queue=pixel_queue,
+            region_queue=region_queue,
+            pixel_samples=pixel_samples,
+            region_samples=region_samples,
+        )
         for name, value in {**sizes, "pixels_per_class": pixels_per_class}.items():
             check_number(name, value, least=1, integer=True)
-        self.weights, self.samples = {"pixel": pixel_weight, "region": region_weight}, {"pixel": pixel_samples, "region": region_samples}
+        self.weights, self.samples = (
+            {"pixel": pixel_weight, "region": region_weight},
+            {"pixel": pixel_samples, "region": region_samples},
+        )
         self.lengths, self.pixels_per_class = {"pixel": pixel_queue, "region": region_queue}, pixels_per_class
         self.temperature, self.ignore_index, self.layer = temperature, ignore_index, layer
         self.student_layers = self.teacher_layers = (layer,)
 
     def build(self, student, teacher, step):
-        maps, classes = (step.student["weak"][self.layer], step.teacher["weak"][self.layer]), step.student["weak"].logits.shape[1]
+        maps, classes = (
+            (step.student["weak"][self.layer], step.teacher["weak"][self.layer]),
+            step.student["weak"].logits.shape[1],
+        )
         (c_s, c_t), device = (x.shape[1] for x in maps), maps[0].device
         layers = nn.Conv2d(c_s, c_t, 1, bias=False), nn.BatchNorm2d(c_t), nn.ReLU(), nn.Conv2d(c_t, c_t, 1, bias=False)
         self.projection = nn.Sequential(*layers).to(device)
@@ -305,11 +349,16 @@ class CIRKDMemory(Criterion):
         check_features("teacher_features", teacher)
         check_same("student_features", student, "teacher_features", teacher, 0, what="batch")
         check_labels("labels", step.labels, step.student["weak"].logits, self.ignore_index)
-        classes, labels = step.student["weak"].logits.shape[1], labels_at_size(step.labels, tuple(teacher.shape[2:])).flatten(1)
+        classes, labels = (
+            step.student["weak"].logits.shape[1],
+            labels_at_size(step.labels, tuple(teacher.shape[2:])).flatten(1),
+        )
         labels = labels if self.ignore_index is None else torch.where(labels == self.ignore_index, classes, labels)
         with step.autocast():
             projected = self.projection(at_least_float32(student))
-        projected, unit_teacher = (directions(x.flatten(2)) for x in (match_size(projected, teacher), at_least_float32(teacher)))
+        projected, unit_teacher = (
+            directions(x.flatten(2)) for x in (match_size(projected, teacher), at_least_float32(teacher))
+        )
         if self.training:
             new = self.memory.entering(unit_teacher, labels, step.generator)
             self.memory.take_in(**new) if step.entries is None else step.entries.append((self.memory, new))
@@ -317,7 +366,11 @@ class CIRKDMemory(Criterion):
         terms = {}
         for kind, weight in self.weights.items():
             vectors = self.memory.sample(kind, self.samples[kind], step.generator)
-            terms[kind] = self.weight_at(step) * weight * memory_relations(*rows, vectors, labels.flatten() < classes, self.temperature)
+            terms[kind] = (
+                self.weight_at(step)
+                * weight
+                * memory_relations(*rows, vectors, labels.flatten() < classes, self.temperature)
+            )
         return terms
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #613b461b

@@ -53,7 +53,9 @@ def segmentation_cross_entropy_loss(
     counted = counted_pixels(labels, ignore_index)
     if keep is not None:
         if not isinstance(keep, torch.Tensor) or keep.dtype != torch.bool or keep.shape != labels.shape:
-            raise ValueError(f"keep: wanted a bool tensor of the labels' shape {tuple(labels.shape)}, got {describe(keep)}")
+            raise ValueError(
+                f"keep: wanted a bool tensor of the labels' shape {tuple(labels.shape)}, got {describe(keep)}"
+            )
         counted = counted & keep
     target = torch.where(counted, labels.long(), -1)  # -1 is never a class
     total = F.cross_entropy(resize(logits, labels.shape[1:]), target, ignore_index=-1, reduction="sum")
@@ -63,8 +65,14 @@ def segmentation_cross_entropy_loss(
 def check_ohem(ohem: dict | None) -> None:
     "Raises ValueError unless `ohem` is None or a dict of settings that OHEM has, within their ranges."
     if not isinstance(ohem, dict | None):
-        raise ValueError(f"ohem: wanted None (off) or a dict of settings ({{}}: the published ones), got {describe(ohem)}")
-    bounds = {"threshold": {"least": 0, "most": 1}, "min_kept": {"least": 0, "integer": True}, "factor": {"least": 1, "integer": True}}
+        raise ValueError(
+            f"ohem: wanted None (off) or a dict of settings ({{}}: the published ones), got {describe(ohem)}"
+        )
+    bounds = {
+        "threshold": {"least": 0, "most": 1},
+        "min_kept": {"least": 0, "integer": True},
+        "factor": {"least": 1, "integer": True},
+    }
     for name, value in (ohem or {}).items():
         if name not in bounds:
             raise ValueError(f"ohem: wanted {', '.join(bounds)}, got {name}")
@@ -148,8 +156,18 @@ class SegmentationCrossEntropy(Criterion):
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`ce`, and `auxiliary` where the student has that head."
         student, weight = step.student["weak"], self.weight_at(step)
-        keep = None if self.ohem is None else hard_pixels(student["logits"], step.labels, ignore_index=self.ignore_index, **self.ohem)
-        terms = {"ce": weight * segmentation_cross_entropy_loss(student["logits"], step.labels, self.ignore_index, keep)}
+        keep = (
+            None
+            if self.ohem is None
+            else hard_pixels(student["logits"], step.labels, ignore_index=self.ignore_index, **self.ohem)
+        )
+        terms = {
+            "ce": weight * segmentation_cross_entropy_loss(student["logits"], step.labels, self.ignore_index, keep)
+        }
         for name in self.student_layers:
-            terms["auxiliary"] = weight * self.auxiliary_weight * segmentation_cross_entropy_loss(student[name], step.labels, self.ignore_index)
+            terms["auxiliary"] = (
+                weight
+                * self.auxiliary_weight
+                * segmentation_cross_entropy_loss(student[name], step.labels, self.ignore_index)
+            )
         return terms

@@ -12,11 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...core.checks import at_least_float32, check_features, check_floating, check_number, check_same, describe, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_features,
+    check_floating,
+    check_number,
+    check_same,
+    describe,
+    without_autocast,
+)
 from ..criterion import Criterion, Step
-from .pixelwise import SoftmaxKL
 from ..replaying import loss_and_gradients, with_gradient
 from ..resize import match_size, same_precision
+from .pixelwise import SoftmaxKL
 
 # %% ../../../nbs/losses/segmentation/cwd.ipynb #e71219ee
 def check_maps(
@@ -53,8 +61,15 @@ NORMS = {
 
 def check_norm(norm: str, divergence: str) -> None:
     "Raises ValueError for a pair of norm and divergence that does not exist."
-    if not isinstance(norm, str) or norm not in NORMS or divergence not in ("kl", "mse") or (divergence == "kl" and norm in ("channel_mean", "none")):
-        raise ValueError(f"norm: wanted channel or spatial with kl or mse, or channel_mean or none with mse, got {norm!r} with {divergence!r}")
+    if (
+        not isinstance(norm, str)
+        or norm not in NORMS
+        or divergence not in ("kl", "mse")
+        or (divergence == "kl" and norm in ("channel_mean", "none"))
+    ):
+        raise ValueError(
+            f"norm: wanted channel or spatial with kl or mse, or channel_mean or none with mse, got {norm!r} with {divergence!r}"
+        )
 
 # %% ../../../nbs/losses/segmentation/cwd.ipynb #3f31b1fc
 @without_autocast
@@ -70,7 +85,9 @@ def cwd_variant_loss(
     check_norm(norm, divergence)
     maps = same_precision(student_map, teacher_map.detach())
     if divergence == "kl":
-        total = SoftmaxKL.apply(*(x.flatten(2) / temperature for x in maps), 2 if norm == "channel" else 1) * temperature**2
+        total = (
+            SoftmaxKL.apply(*(x.flatten(2) / temperature for x in maps), 2 if norm == "channel" else 1) * temperature**2
+        )
     else:
         total = F.mse_loss(*(NORMS[norm](x) for x in maps), reduction="sum")
     batch, channels, height, width = student_map.shape
@@ -81,7 +98,8 @@ def cwd_variant_loss(
 def cwd_cirkd_loss(
     student_features: torch.Tensor,  # (batch, student channels, height, width)
     teacher_features: torch.Tensor,  # (batch, teacher channels, height, width)
-    adapter_weight: torch.Tensor | None = None,  # (teacher channels, student channels, 1, 1); unused where the channels agree
+    adapter_weight: torch.Tensor
+    | None = None,  # (teacher channels, student channels, 1, 1); unused where the channels agree
     temperature: float = 4.0,
 ) -> torch.Tensor:  # cwd_loss of the adapted map, times teacher channels / student channels
     "CWD on features as CIRKD's code has it. Raises ValueError where channels differ and no fitting adapter weight is given."
@@ -110,7 +128,9 @@ def replay(
     if meta["method"] == "CWDCIRKD":
         loss = cwd_cirkd_loss(*maps, inputs.get("adapter_weight"), tau)
     else:
-        loss = cwd_variant_loss(*maps, tau, hyper.get("norm", "channel"), hyper.get("div", hyper.get("divergence", "kl")))
+        loss = cwd_variant_loss(
+            *maps, tau, hyper.get("norm", "channel"), hyper.get("div", hyper.get("divergence", "kl"))
+        )
     return loss_and_gradients(loss, inputs, meta)
 
 # %% ../../../nbs/losses/segmentation/cwd.ipynb #9fa4ff15
@@ -165,4 +185,6 @@ class CWDFeatures(Criterion):
         check_features("student_features", student)
         with step.autocast():
             adapted = self.adapter(at_least_float32(student))
-        return {"cwd_features": self.weight_at(step) * cwd_loss(match_size(adapted, teacher), teacher, self.temperature)}
+        return {
+            "cwd_features": self.weight_at(step) * cwd_loss(match_size(adapted, teacher), teacher, self.temperature)
+        }

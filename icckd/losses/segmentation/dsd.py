@@ -32,11 +32,15 @@ def psd_loss(
 ) -> torch.Tensor:  # 0 to 4 / positions
     "Pixel similarity (Feng et al. 2021). Raises ValueError for fewer than two levels and for maps of different sizes."
     if len(student_maps) != len(teacher_maps) or len(student_maps) < 2:
-        raise ValueError(f"student_maps: wanted two levels or more, as many as teacher_maps, got {len(student_maps)} and {len(teacher_maps)}")
+        raise ValueError(
+            f"student_maps: wanted two levels or more, as many as teacher_maps, got {len(student_maps)} and {len(teacher_maps)}"
+        )
     for name, maps in (("student_maps", student_maps), ("teacher_maps", teacher_maps)):
         for level, x in enumerate(maps):
             check_features(f"{name}[{level}]", x)
-            check_same(f"{name}[{level}]", x, "teacher_maps[0]", teacher_maps[0], 0, 2, 3, what="batch, height and width")
+            check_same(
+                f"{name}[{level}]", x, "teacher_maps[0]", teacher_maps[0], 0, 2, 3, what="batch, height and width"
+            )
     moves = zip(attention_moves(student_maps), attention_moves([x.detach() for x in teacher_maps]))
     return torch.stack([F.mse_loss(student, teacher) for student, teacher in moves]).mean()
 
@@ -59,8 +63,12 @@ def csd_loss(
     check_number("temperature", temperature, above=0)
     check_features("student_logits", student_logits)
     check_features("teacher_logits", teacher_logits)
-    check_same("student_logits", student_logits, "teacher_logits", teacher_logits, what="shape (batch, classes, height, width)")
-    return F.mse_loss(class_similarity(student_logits, temperature), class_similarity(teacher_logits.detach(), temperature))
+    check_same(
+        "student_logits", student_logits, "teacher_logits", teacher_logits, what="shape (batch, classes, height, width)"
+    )
+    return F.mse_loss(
+        class_similarity(student_logits, temperature), class_similarity(teacher_logits.detach(), temperature)
+    )
 
 # %% ../../../nbs/losses/segmentation/dsd.ipynb #af753958
 GOLDEN = ("DSD",)  # the cases that `replay` recomputes
@@ -75,7 +83,9 @@ def replay(
     teacher = [case[f"teacher_{level}"] for level in range(levels)]
     student = [case[f"student_{level}"].detach().clone().requires_grad_() for level in range(levels)]
     psd, csd = psd_loss(student, teacher), csd_loss(student[-1], teacher[-1], meta["hyper"]["tau_csd"])
-    sources = {f"grad_psd_student_{level}": (psd, student[level]) for level in range(levels)} | {"grad_csd_student_last": (csd, student[-1])}
+    sources = {f"grad_psd_student_{level}": (psd, student[level]) for level in range(levels)} | {
+        "grad_csd_student_last": (csd, student[-1])
+    }
     found = {name: torch.autograd.grad(*sources[name], retain_graph=True)[0].numpy() for name in wanted_gradients(meta)}
     return {"loss_psd": psd.detach().numpy(), "loss_csd": csd.detach().numpy(), **found}
 
@@ -101,7 +111,11 @@ class DSD(Criterion):
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`psd` and `csd`."
         teacher_logits, weight = step.teacher["weak"].logits, self.weight_at(step)
-        student, teacher = ([match_size(outputs[layer], teacher_logits) for layer in (*self.student_layers, "logits")]
-                            for outputs in (step.student["weak"], step.teacher["weak"]))
-        return {"psd": weight * self.psd_weight * psd_loss(student, teacher),
-                "csd": weight * self.csd_weight * csd_loss(student[-1], teacher[-1], self.temperature)}
+        student, teacher = (
+            [match_size(outputs[layer], teacher_logits) for layer in (*self.student_layers, "logits")]
+            for outputs in (step.student["weak"], step.teacher["weak"])
+        )
+        return {
+            "psd": weight * self.psd_weight * psd_loss(student, teacher),
+            "csd": weight * self.csd_weight * csd_loss(student[-1], teacher[-1], self.temperature),
+        }

@@ -14,7 +14,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ...core.checks import at_least_float32, check_features, check_finite, check_number, check_same, describe, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_features,
+    check_finite,
+    check_number,
+    check_same,
+    describe,
+    without_autocast,
+)
 from ..criterion import Criterion
 from ..resize import resize
 
@@ -59,7 +67,11 @@ def critic_loss(
     check_scores("teacher_scores", teacher_scores)
     check_same("student_scores", student_scores, "teacher_scores", teacher_scores)
     student, teacher = at_least_float32(student_scores), at_least_float32(teacher_scores)
-    return student.mean() - teacher.mean() if mode == "wgan-gp" else F.relu(1 + student).mean() + F.relu(1 - teacher).mean()
+    return (
+        student.mean() - teacher.mean()
+        if mode == "wgan-gp"
+        else F.relu(1 + student).mean() + F.relu(1 - teacher).mean()
+    )
 
 # %% ../../../nbs/losses/segmentation/holistic.ipynb #1e3528bb
 @without_autocast
@@ -111,7 +123,9 @@ def frozen_scores(
     logits: torch.Tensor,  # (batch, classes, height, width)
 ) -> torch.Tensor:  # scores; differentiable for the logits only
     "The critic's judgement without a trace on it: no gradient, no step of its power iteration or running averages."
-    state = {name: p.detach() for name, p in critic.named_parameters()} | {name: b.clone() for name, b in critic.named_buffers()}
+    state = {name: p.detach() for name, p in critic.named_parameters()} | {
+        name: b.clone() for name, b in critic.named_buffers()
+    }
     return torch.func.functional_call(critic, state, (logits,))
 
 # %% ../../../nbs/losses/segmentation/holistic.ipynb #e56db8bc
@@ -126,10 +140,16 @@ def replay(
     student, teacher = (case[f"d_{who}"].detach().clone().requires_grad_() for who in ("student", "teacher"))
     found = {}
     for mode in MODES:
-        prefix, generators, critics = mode.replace("-", "_"), generator_loss(student), critic_loss(student, teacher, mode)
+        prefix, generators, critics = (
+            mode.replace("-", "_"),
+            generator_loss(student),
+            critic_loss(student, teacher, mode),
+        )
         found[f"{prefix}_g_loss"], found[f"{prefix}_d_loss"] = generators, critics
         (found[f"{prefix}_g_grad_student"],) = torch.autograd.grad(generators, student)
-        found[f"{prefix}_d_grad_student"], found[f"{prefix}_d_grad_teacher"] = torch.autograd.grad(critics, (student, teacher))
+        found[f"{prefix}_d_grad_student"], found[f"{prefix}_d_grad_teacher"] = torch.autograd.grad(
+            critics, (student, teacher)
+        )
     return {name: value.detach().numpy() for name, value in found.items()}
 
 # %% ../../../nbs/losses/segmentation/holistic.ipynb #1933b5b3

@@ -11,8 +11,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from ...core.checks import at_least_float32, check_features, check_number, check_same, describe, without_autocast
-from ..criterion import Criterion, Step
 from ..classification.ickd import icc_adapter, icc_distance
+from ..criterion import Criterion, Step
 from ..replaying import loss_and_gradients, with_gradient
 from ..resize import match_size, same_precision
 
@@ -39,7 +39,9 @@ def cells_of(
     "The map cut into the grid's cells, cells of one size together. Raises ValueError if a cell would be empty."
     check_grid(grid)
     if grid[0] > features.shape[2] or grid[1] > features.shape[3]:
-        raise ValueError(f"grid: wanted at most as many cells as positions {tuple(features.shape[2:])}, got {tuple(grid)}")
+        raise ValueError(
+            f"grid: wanted at most as many cells as positions {tuple(features.shape[2:])}, got {tuple(grid)}"
+        )
     blocks = []
     for top, bottom, rows in runs_of_cells(features.shape[2], grid[0]):
         for left, right, columns in runs_of_cells(features.shape[3], grid[1]):
@@ -63,13 +65,20 @@ def ickd_s_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width), adapted to the teacher's channels
     teacher_features: torch.Tensor,  # the same shape
     grid: tuple[int, int] = (4, 4),  # cells along height and width, any
-    max_bytes: int = 256 * 2**20,  # bound of the working memory of one chunk of cells; at least one cell is always taken
+    max_bytes: int = 256
+    * 2**20,  # bound of the working memory of one chunk of cells; at least one cell is always taken
 ) -> torch.Tensor:  # 0 to 4
     "Mean over cells of the image-level ICKD loss (Liu et al. 2021, section 3.3). Raises ValueError for bad maps, shapes or grids."
     check_number("max_bytes", max_bytes, least=1)
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, what="shape (batch, channels, height, width)")
+    check_same(
+        "student_features",
+        student_features,
+        "teacher_features",
+        teacher_features,
+        what="shape (batch, channels, height, width)",
+    )
     (batch, channels), total = student_features.shape[:2], 0.0
     student, teacher = same_precision(student_features, teacher_features.detach())
     for s, t in zip(cells_of(student, grid), cells_of(teacher, grid)):
@@ -78,7 +87,14 @@ def ickd_s_loss(
         chunks = list(zip(s.split(size), t.split(size)))
         for a, b in chunks:
             again = len(chunks) > 1 and torch.is_grad_enabled()
-            total = total + (checkpoint(icc_distance, a, b, use_reentrant=False, preserve_rng_state=False) if again else icc_distance(a, b)).sum()
+            total = (
+                total
+                + (
+                    checkpoint(icc_distance, a, b, use_reentrant=False, preserve_rng_state=False)
+                    if again
+                    else icc_distance(a, b)
+                ).sum()
+            )
     return total / (batch * channels * grid[0] * grid[1])
 
 # %% ../../../nbs/losses/segmentation/ickd_s.ipynb #cf08d67c
@@ -92,7 +108,9 @@ def replay(
 ) -> dict[str, np.ndarray]:  # loss and gradients
     "Recomputes a golden case of ICKD-S."
     inputs = with_gradient(case, meta)
-    return loss_and_gradients(ickd_s_loss(inputs["student"], inputs["teacher"], tuple(meta["hyper"]["grid"]), max_bytes), inputs, meta)
+    return loss_and_gradients(
+        ickd_s_loss(inputs["student"], inputs["teacher"], tuple(meta["hyper"]["grid"]), max_bytes), inputs, meta
+    )
 
 # %% ../../../nbs/losses/segmentation/ickd_s.ipynb #20d579e9
 class ICKDS(Criterion):
@@ -123,4 +141,7 @@ class ICKDS(Criterion):
         check_features("student_features", student)
         with step.autocast():
             adapted = self.adapter(at_least_float32(student))
-        return {"ickd_s": self.weight_at(step) * ickd_s_loss(match_size(adapted, teacher), teacher, self.grid, self.max_bytes)}
+        return {
+            "ickd_s": self.weight_at(step)
+            * ickd_s_loss(match_size(adapted, teacher), teacher, self.grid, self.max_bytes)
+        }

@@ -41,7 +41,16 @@ def ifvd_loss(
     "Intra-class feature variation (Wang et al. 2020). Raises ValueError for NaN, unequal maps or labels out of range."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")
+    check_same(
+        "student_features",
+        student_features,
+        "teacher_features",
+        teacher_features,
+        0,
+        2,
+        3,
+        what="batch, height and width",
+    )
     check_number("num_classes", num_classes, least=1, integer=True)
     if ignore_index is not None:
         check_number("ignore_index", ignore_index, integer=True)
@@ -64,7 +73,9 @@ def replay(
     "Recomputes a golden case of IFVD."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
     labels, classes, ignored = inputs["labels"].long(), hyper["num_classes"], hyper.get("ignore", 255)
-    labels = torch.where((labels < 0) | (labels >= classes), ignored, labels)  # published code takes any such label for ignored
+    labels = torch.where(
+        (labels < 0) | (labels >= classes), ignored, labels
+    )  # published code takes any such label for ignored
     loss = ifvd_loss(inputs["student"], inputs["teacher"], labels, classes, ignored)
     return loss_and_gradients(loss, inputs, meta)
 
@@ -87,4 +98,6 @@ class IFVD(Criterion):
     def forward(self, step):
         student, teacher = step.student["weak"], step.teacher["weak"]
         maps = match_size(student[self.layer], teacher[self.layer]), teacher[self.layer]
-        return {"ifvd": self.weight_at(step) * ifvd_loss(*maps, step.labels, student.logits.shape[1], self.ignore_index)}
+        return {
+            "ifvd": self.weight_at(step) * ifvd_loss(*maps, step.labels, student.logits.shape[1], self.ignore_index)
+        }

@@ -21,9 +21,20 @@ def check_local(student_features: torch.Tensor, teacher_features: torch.Tensor) 
     "Raises ValueError unless both are finite maps that agree in all but channels, with sides of at least 3."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")
+    check_same(
+        "student_features",
+        student_features,
+        "teacher_features",
+        teacher_features,
+        0,
+        2,
+        3,
+        what="batch, height and width",
+    )
     if min(student_features.shape[2:]) < 3:
-        raise ValueError(f"student_features: wanted sides of at least 3 (eight neighbours), got {describe(student_features)}")
+        raise ValueError(
+            f"student_features: wanted sides of at least 3 (eight neighbours), got {describe(student_features)}"
+        )
 
 # %% ../../../nbs/losses/segmentation/local.ipynb #1994e6bc
 def window_sum(x: torch.Tensor) -> torch.Tensor:
@@ -63,7 +74,10 @@ def neighbour_cosines(
         first = unit[:, :, : height - down, left : width - max(0, right)]
         second = unit[:, :, down:, max(0, right) : width - left]
         pairs = (first * second).sum(1)
-        for row, column in ((1, 1 - left), (1 - down, 1 - left - right)):  # the inner position is first of its pair; is second
+        for row, column in (
+            (1, 1 - left),
+            (1 - down, 1 - left - right),
+        ):  # the inner position is first of its pair; is second
             cosines.append(pairs[:, row : row + height - 2, column : column + width - 2])
     return torch.stack(cosines, 1)
 

@@ -25,7 +25,13 @@ def mimic_loss(
     "Feature mimicking (Li et al. 2017). Raises ValueError for maps that differ in shape or are not finite."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, what="shape (batch, channels, height, width)")
+    check_same(
+        "student_features",
+        student_features,
+        "teacher_features",
+        teacher_features,
+        what="shape (batch, channels, height, width)",
+    )
     return F.mse_loss(at_least_float32(student_features), at_least_float32(teacher_features.detach()))
 
 # %% ../../../nbs/losses/segmentation/mimic.ipynb #e4f95903
@@ -38,7 +44,9 @@ def replay(
 ) -> dict[str, np.ndarray]:  # loss and gradients
     "Recomputes a golden case of feature mimicking with its adapter."
     inputs = with_gradient(case, meta)
-    return loss_and_gradients(mimic_loss(F.conv2d(inputs["student"], inputs["adapter_weight"]), inputs["teacher"]), inputs, meta)
+    return loss_and_gradients(
+        mimic_loss(F.conv2d(inputs["student"], inputs["adapter_weight"]), inputs["teacher"]), inputs, meta
+    )
 
 # %% ../../../nbs/losses/segmentation/mimic.ipynb #c6161303
 class Mimic(Criterion):

@@ -11,9 +11,17 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ...core.checks import at_least_float32, check_features, check_finite, check_number, describe, values_are_checked, without_autocast
-from ..criterion import Criterion, Preparation
+from icckd.core.checks import (
+    at_least_float32,
+    check_features,
+    check_finite,
+    check_number,
+    describe,
+    values_are_checked,
+    without_autocast,
+)
 from ..classification.ofd import connector, margins_of, measured_margin, partial_distance
+from ..criterion import Criterion, Preparation
 from ..resize import match_size
 from ...models.layers import expand_layers
 
@@ -31,7 +39,9 @@ def overhaul_loss(
     "Margin loss of several stages (Heo et al. 2019). Raises ValueError for NaN, positive margins, unequal shapes or numbers of stages."
     if not len(student_features) == len(teacher_features) == len(margins) > 0:
         numbers = f"{len(teacher_features)} and {len(margins)}"
-        raise ValueError(f"student_features: wanted as many maps as teacher_features and margins ({numbers}), got {len(student_features)}")
+        raise ValueError(
+            f"student_features: wanted as many maps as teacher_features and margins ({numbers}), got {len(student_features)}"
+        )
     check_normalisation(normalisation)
     for margin in margins:
         check_margin(margin)
@@ -80,12 +90,16 @@ class OverhaulSegmentation(Criterion):
     def build(self, student, teacher, step):
         self.names = [expand_layers(network, self.student_layers) for network in (student, teacher)]
         if len(self.names[0]) != len(self.names[1]):
-            raise ValueError(f"student: wanted as many stages as the teacher ({len(self.names[1])}), got {len(self.names[0])}")
+            raise ValueError(
+                f"student: wanted as many stages as the teacher ({len(self.names[1])}), got {len(self.names[0])}"
+            )
         students, teachers = self.maps(step)
         found = margins_of(teacher, self.names[1]) if self.margins == "norm" else [measured_margin(t) for t in teachers]
         for i, margin in enumerate(found):
             self.register_buffer(f"margin_{i}", margin.to(teachers[i].device, torch.float32))
-        self.connectors = nn.ModuleList([connector(s.shape[1], t.shape[1]).to(s.device) for s, t in zip(students, teachers)])
+        self.connectors = nn.ModuleList(
+            [connector(s.shape[1], t.shape[1]).to(s.device) for s, t in zip(students, teachers)]
+        )
 
     def maps(self, step):
         "The maps of student and teacher, from shallow to deep."
@@ -101,12 +115,16 @@ class OverhaulSegmentation(Criterion):
             students = [connect(at_least_float32(s)) for connect, s in zip(self.connectors, students)]
         sized = [match_size(s, t) for s, t in zip(students, teachers)]
         margins = [getattr(self, f"margin_{i}") for i in range(len(sized))]
-        return {"overhaul_segmentation": self.weight_at(step) * overhaul_loss(sized, teachers, margins, self.normalisation)}
+        return {
+            "overhaul_segmentation": self.weight_at(step) * overhaul_loss(sized, teachers, margins, self.normalisation)
+        }
 
     def preparations(self):
         if not self.connectors_first:
             return []
-        train = dict(loss=self.connectors_alone, parameters=lambda: list(self.connectors.parameters()), trains_student=False)
+        train = dict(
+            loss=self.connectors_alone, parameters=lambda: list(self.connectors.parameters()), trains_student=False
+        )
         return [Preparation("connectors", self.connectors_first, **train)]
 
     def connectors_alone(self, step):

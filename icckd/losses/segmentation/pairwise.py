@@ -91,7 +91,16 @@ def pairwise_loss(
     "Pair-wise distillation (Liu et al. 2019). Raises ValueError for an unknown form, NaN, or maps of unequal batch or size."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
-    check_same("student_features", student_features, "teacher_features", teacher_features, 0, 2, 3, what="batch, height and width")
+    check_same(
+        "student_features",
+        student_features,
+        "teacher_features",
+        teacher_features,
+        0,
+        2,
+        3,
+        what="batch, height and width",
+    )
     check_form(form)
     check_number("pool_scale", pool_scale, above=0, most=1)
     maps = same_precision(student_features, teacher_features.detach())
@@ -137,4 +146,7 @@ class PairWise(Criterion):
 
     def forward(self, step):
         student, teacher = step.student["weak"][self.layer], step.teacher["weak"][self.layer]
-        return {"pairwise": self.weight_at(step) * pairwise_loss(match_size(student, teacher), teacher, self.form, self.pool_scale)}
+        return {
+            "pairwise": self.weight_at(step)
+            * pairwise_loss(match_size(student, teacher), teacher, self.form, self.pool_scale)
+        }

@@ -19,7 +19,9 @@ def check_scale(scale: str, temperature: float) -> None:
     "Raises ValueError for an unknown scale, a temperature that is not positive, and a temperature other than 1 with `skd`."
     check_number("temperature", temperature, above=0)
     if scale not in ("pixel", "skd", "ifvd") or (scale == "skd" and temperature != 1):
-        raise ValueError(f"scale: wanted 'pixel', 'ifvd', or 'skd' (with temperature 1 only), got {scale!r}, temperature {temperature}")
+        raise ValueError(
+            f"scale: wanted 'pixel', 'ifvd', or 'skd' (with temperature 1 only), got {scale!r}, temperature {temperature}"
+        )
 
 # %% ../../../nbs/losses/segmentation/pixelwise.ipynb #e8508e54
 class SoftmaxKL(torch.autograd.Function):
@@ -51,7 +53,9 @@ def pixelwise_loss(
     check_scale(scale, temperature)
     check_features("student_logits", student_logits)
     check_features("teacher_logits", teacher_logits)
-    check_same("student_logits", student_logits, "teacher_logits", teacher_logits, what="shape (batch, classes, height, width)")
+    check_same(
+        "student_logits", student_logits, "teacher_logits", teacher_logits, what="shape (batch, classes, height, width)"
+    )
     batch, classes, height, width = student_logits.shape
     student, teacher = (x / temperature for x in same_precision(student_logits, teacher_logits.detach()))
     if scale == "skd":
@@ -90,4 +94,7 @@ class PixelWise(Criterion):
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`pixelwise`."
         student, teacher = step.student["weak"].logits, step.teacher["weak"].logits
-        return {"pixelwise": self.weight_at(step) * pixelwise_loss(match_size(student, teacher), teacher, self.temperature, self.scale)}
+        return {
+            "pixelwise": self.weight_at(step)
+            * pixelwise_loss(match_size(student, teacher), teacher, self.temperature, self.scale)
+        }

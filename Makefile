@@ -12,7 +12,8 @@ RESULTS ?= results/local
 EXECUTOR ?= local
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 BIN := .venv/bin
-WORK := results/local/$(PROFILE)
+# A profile of one's own is the path of its file; its results lie under the file's name.
+WORK := results/local/$(basename $(notdir $(PROFILE)))
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?= 1
 
@@ -22,11 +23,11 @@ KNOWN := PYTHON PROFILE PAIRS METHODS SEEDS RESULTS EXECUTOR CORES STALE SLURM_O
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 $(foreach name,$(filter-out $(KNOWN),$(GIVEN)),$(error $(name): no such variable; wanted PROFILE, PAIRS, METHODS, SEEDS, RESULTS, EXECUTOR, CORES, STALE, SLURM_OPTIONS or PYTHON))
 one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error $(1): wanted one of $(2), got '$($(1))'))
-check = $(call one_of,PROFILE,smoke quick short paper)$(call one_of,EXECUTOR,local slurm)
+check = $(if $(filter %.toml,$(PROFILE)),,$(call one_of,PROFILE,smoke quick short paper))$(call one_of,EXECUTOR,local slurm)
 
 help:
 	@echo "make setup                 environment in .venv (does nothing when up to date)"
-	@echo "make reproduce             train what is missing, then tables, figures and the four reports (PROFILE=smoke|quick|short|paper,"
+	@echo "make reproduce             train what is missing, then tables, figures and the four reports (PROFILE=smoke|quick|short|paper|path/to/mine.toml,"
 	@echo "                           PAIRS=, METHODS=, SEEDS=\"0 1 2\" (instead of the profile's), RESULTS=results/local, EXECUTOR=local|slurm, STALE=retrain)"
 	@echo "make report                tables and reports from the committed records, nothing is trained (PROFILE=, RESULTS=results)"
 	@echo "make plan                  what would run, what is recorded, what it would cost"

@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from icckd.reporting import plan, reports
+from icckd.reporting import reports
+from icckd.runs import plan
+from icckd.runs.profiles import find_profile
 
 profile = config.get("profile", "quick")
 results = config.get("results", "results/local")
@@ -13,12 +15,13 @@ work = "results/local"
 try:
     chosen = [str(value) if (value := config.get(name)) is not None else "" for name in ("pairs", "methods", "seeds")]
     jobs = plan.make_jobs(profile, *chosen, results, work)
+    name = find_profile(profile).name
     waiting = plan.prepare_manifests(jobs)
 except ValueError as error:
     sys.exit(f"icckd: {error}")
 by_name = {job.name: job for job in jobs}
 papers = reports.prepare_manifests(profile, results, work, stale=bool(waiting))
-logs = f"{work}/{profile}/logs"
+logs = f"{work}/{name}/logs"
 started = time.time()
 manifests = str(Path(jobs[0].parameters["manifest"]).parent)
 

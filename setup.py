@@ -22,7 +22,7 @@ setup(
     keywords=settings["keywords"].split(),
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["icckd", "icckd.*"]),
-    package_data={"icckd.reporting": ["published/*.csv"]},
+    package_data={"icckd.reporting": ["published/*.csv"], "icckd.runs": ["built_in/*.toml"]},
     include_package_data=True,
     install_requires=settings["requirements"].split(),
     extras_require={

@@ -12,7 +12,7 @@ from icckd.core.randomness import global_stream
 from icckd.data.dataset import InMemoryClassification
 from icckd.data.segmentation import InMemorySegmentation
 from icckd.losses.methods import Context, create_criterion
-from icckd.runs.pair import create_network
+from icckd.runs.run import create_network
 from icckd.training.recipe import shortened
 from icckd.training.recipes import RECIPES
 from icckd.training.trainer import fit

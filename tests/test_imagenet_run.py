@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icckd.runs.pair import RunError, distil_pair, open_run
+from icckd.runs.pair import distil_pair
+from icckd.runs.parameters import RunError
+from icckd.runs.run import open_run
 
 
 def write_imagenet(root):

@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT
 from small_training import train_plan
 
-from icckd.runs.pair import distil_pair, open_run
+from icckd.runs.pair import distil_pair
+from icckd.runs.run import open_run
 from icckd.runs.records import read_records
 
 SCRIPT = ROOT / "tests" / "small_training.py"
@@ -102,7 +103,7 @@ def test_killed_run_of_a_pair_leaves_the_same_records(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [
         "-c",
-        f"from icckd.runs.pair import *; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))",
+        f"from icckd.runs.pair import distil_pair; from icckd.runs.run import open_run; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))",
     ]
     folder = killed / "own" / "checkpoints"
     kill_when(start(*command), lambda: newest_step(folder) >= 3, 0.0)

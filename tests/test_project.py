@@ -42,6 +42,7 @@ def code(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_notebook_form(path):
     cells = json.loads(path.read_text())["cells"]
+    assert all(isinstance(c["source"], list) for c in cells), "stored as Jupyter stores it: a list of lines"
     assert path.stat().st_size <= 300_000, "a committed notebook is at most 300 kB"
     assert not re.search(r"raise NotImplementedError|TODO|FIXME", "\n".join(code(path)))
     title = "".join(cells[0]["source"]).splitlines()[0]
@@ -63,22 +64,19 @@ def test_notebook_form(path):
     )
 
 
-@pytest.mark.parametrize("name", ["teacher", "classification_pair", "segmentation_pair"])
+@pytest.mark.parametrize("name", ["teacher", "classification_pair", "segmentation_pair", "custom_pair"])
 def test_parameters_cell_is_the_checked_list(name):
-    from icckd.runs import pair as runs
+    """Names, defaults and help are those of the one table; papermill shows them with --help-notebook."""
+    from icckd.runs import parameters
 
     cells = [
         c
         for c in json.loads((ROOT / f"nbs/run/{name}.ipynb").read_text())["cells"]
         if "parameters" in c["metadata"].get("tags", [])
     ]
-    assert len(cells) == 1
-    given = {}
-    exec("".join(cells[0]["source"]), {}, given)
-    known = dict(runs.TEACHER_PARAMETERS if name == "teacher" else runs.PAIR_PARAMETERS)
-    if name == "segmentation_pair":
-        known |= runs.SEGMENTATION_DEFAULTS
-    assert given == known
+    table = {"teacher": parameters.TEACHER, "custom_pair": parameters.CUSTOM}.get(name, parameters.PAIR)
+    changes = parameters.SEGMENTATION_DEFAULTS if name == "segmentation_pair" else {}
+    assert ["".join(c["source"]) for c in cells] == [parameters.with_help(table, **changes)]
 
 
 def test_every_module_imports_from_an_empty_folder(tmp_path):
@@ -114,14 +112,14 @@ def test_nothing_large_or_private_is_tracked():
 def test_paper_profile_resolves_for_every_table(tmp_path):
     """Every job of the paper profile has resolved parameters, a recipe, methods that exist, and an estimate of its cost."""
     from icckd.losses.methods import find_method
-    from icckd.runs.pair import PAIR_PARAMETERS, TEACHER_PARAMETERS, check_parameters
+    from icckd.runs.parameters import PAIR, TEACHER, check_parameters
     from icckd.runs.plan import make_jobs
     from icckd.training.recipes import find_recipe
 
     jobs = make_jobs("paper", results=str(tmp_path), work=str(tmp_path))
     assert {"cifar100", "imagenet", "cityscapes", "voc2012", "ade20k"} <= {job.parameters["dataset"] for job in jobs}
     for job in jobs:
-        check_parameters(job.parameters, TEACHER_PARAMETERS if job.kind == "teacher" else PAIR_PARAMETERS)
+        check_parameters(job.parameters, TEACHER if job.kind == "teacher" else PAIR)
         find_recipe(job.parameters["teacher_recipe"])
         assert job.resources["gpu"] == 1 and job.resources["runtime"] > 0
         for method in job.parameters.get("methods", "").split():

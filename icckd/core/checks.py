@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['value_checks', 'values_are_checked', 'describe', 'near_matches', 'check_finite', 'check_floating', 'check_logits',
            'check_features', 'check_vectors', 'check_same', 'check_batch', 'is_integer_tensor', 'check_labels',
-           'check_number', 'at_least_float32', 'without_autocast']
+           'check_number', 'check_ignore_index', 'at_least_float32', 'without_autocast']
 
 # %% ../../nbs/core/checks.ipynb #89edec30
 from collections.abc import Callable
@@ -188,6 +188,12 @@ def check_number(
         ]
         wanted = " ".join(["an integer" if integer else "a finite number", *[b for b in bounds if b]])
         raise ValueError(f"{name}: wanted {wanted}, got {describe(value)}")
+
+
+def check_ignore_index(ignore_index) -> None:
+    "Raises ValueError unless `ignore_index` is an integer (a label that does not count) or None (every label counts)."
+    if ignore_index is not None:
+        check_number("ignore_index", ignore_index, integer=True)
 
 
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:

@@ -5,35 +5,45 @@
 # %% auto #0
 __all__ = ['CLASSES', 'ADVICE', 'load', 'listed', 'Ade20k']
 
-# %% ../../nbs/data/ade20k.ipynb #d05a62a1
+# %% ../../nbs/data/ade20k.ipynb #b2e66617
 from pathlib import Path
 
 from .files import SegmentationFiles, check_folder, check_pairs, colour_map, label_table
+from .pictures import find_pictures, say_left_out
 
-# %% ../../nbs/data/ade20k.ipynb #44b836ec
-CLASSES = """wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door, table, mountain, plant,
-curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing,
-cushion, base, box, column, signboard, chest of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case,
-pool table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill, bench, countertop, stove, palm,
-kitchen island, computer, swivel chair, boat, bar, arcade machine, hovel, bus, towel, light, truck, tower, chandelier, awning, streetlight, booth,
-television receiver, airplane, dirt track, apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain,
-conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag, minibike, cradle, oven, ball, food, step, tank,
-trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket, sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier,
-crt screen, plate, monitor, bulletin board, shower, radiator, glass, clock, flag"""
+# %% ../../nbs/data/ade20k.ipynb #8d3c068a
+CLASSES = """
+wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door,
+table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field, armchair,
+seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard, chest of drawers,
+counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, pool table,
+pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill, bench,
+countertop, stove, palm, kitchen island, computer, swivel chair, boat, bar, arcade machine, hovel, bus, towel,
+light, truck, tower, chandelier, awning, streetlight, booth, television receiver, airplane, dirt track, apparel,
+pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain, conveyer belt,
+canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag, minibike, cradle, oven, ball,
+food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket, sculpture, hood,
+sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board, shower, radiator,
+glass, clock, flag
+"""
 CLASSES = [" ".join(name.split()) for name in CLASSES.split(",")]
 ADVICE = "unpack ADEChallengeData2016.zip (images/ and annotations/) into the data root"
 
 
-def listed(folder: Path, split: str) -> list[tuple[str, str]]:
+def listed(folder: Path, split: str, left_out: dict[str, list[str]]) -> list[tuple[str, str]]:
     "Image and label map of each image of a split, sorted. Raises FileNotFoundError for a missing folder or label map."
     check_folder("ade20k", folder / "images" / split, ADVICE)
-    names = sorted(path.stem for path in (folder / "images" / split).glob("*.jpg"))
-    pairs = [(f"images/{split}/{name}.jpg", f"annotations/{split}/{name}.png") for name in names]
+    images = find_pictures(folder / "images", split, left_out, (".jpg", ".jpeg"))
+    pairs = [(f"images/{name}", f"annotations/{Path(name).with_suffix('.png').as_posix()}") for name in images]
     return check_pairs("ade20k", folder, pairs, str(folder / "images" / split))
 
-# %% ../../nbs/data/ade20k.ipynb #6ed20a15
+# %% ../../nbs/data/ade20k.ipynb #8483f76e
 class Ade20k(SegmentationFiles):
     "ADE20K, 150 classes."
+
+    advice = (
+        "wanted 0 for none and 1..150 as in the official annotations; reduced ones (0..149, 255) are shifted by one"
+    )
 
     def __init__(
         self,
@@ -41,20 +51,13 @@ class Ade20k(SegmentationFiles):
         train_limit: int | None = None,  # keep so many training images
         num_workers: int | None = None,  # worker processes; default: one a core, at most 8
     ):
-        folder = Path(root) / "ADEChallengeData2016"
+        folder, left_out = Path(root) / "ADEChallengeData2016", {}
         settings = {"crop": 512, "scale": (0.5, 2.0), "flip": True, "padding": 0}
         table = label_table({k + 1: k for k in range(150)}, ignored=(0,))
+        splits = [listed(folder, split, left_out) for split in ("training", "validation")]
+        say_left_out("ade20k", left_out)
         super().__init__(
-            "ade20k",
-            folder,
-            listed(folder, "training"),
-            listed(folder, "validation"),
-            table,
-            CLASSES,
-            colour_map(151)[1:],
-            settings,
-            train_limit,
-            num_workers,
+            "ade20k", folder, *splits, table, CLASSES, colour_map(151)[1:], settings, train_limit, num_workers
         )
 
 

@@ -14,22 +14,21 @@ from torchvision.datasets import CIFAR100
 
 from .dataset import InMemoryClassification
 
-# %% ../../nbs/data/cifar100.ipynb #36e676f4
+# %% ../../nbs/data/cifar100.ipynb #f6f6f837
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 
 
 def read(
     root: str | Path,  # folder that holds cifar-100-python/
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[str]]:
-    "Training and test pictures (n, 32, 32, 3) uint8 and labels (n,), and class names. Raises FileNotFoundError or ValueError in one sentence."
+    "Training and test pictures (n, 32, 32, 3) uint8 and labels (n,), and class names. Raises in one sentence."
     folder = Path(root) / CIFAR100.base_folder
     allowed = os.environ.get("ICCKD_DOWNLOAD") == "1"
     files = [name for name, _ in CIFAR100.train_list + CIFAR100.test_list] + [CIFAR100.meta["filename"]]
     missing = [name for name in files if not (folder / name).is_file()]
     if missing and not allowed:
-        raise FileNotFoundError(
-            f"cifar100: {folder / missing[0]} is missing; unpack cifar-100-python.tar.gz into {root}, or set ICCKD_DOWNLOAD=1 to let torchvision download it"
-        )
+        advice = f"unpack cifar-100-python.tar.gz into {root}, or set ICCKD_DOWNLOAD=1 to let torchvision download it"
+        raise FileNotFoundError(f"cifar100: {folder / missing[0]} is missing; {advice}")
     try:
         train, test = (CIFAR100(root, train=train, download=bool(missing)) for train in (True, False))
     except RuntimeError as error:
@@ -41,9 +40,11 @@ def read(
     ]
     return *tensors, train.classes
 
-# %% ../../nbs/data/cifar100.ipynb #e4fd29a5
+# %% ../../nbs/data/cifar100.ipynb #ab5ae63c
 class Cifar100(InMemoryClassification):
     "CIFAR-100."
+
+    augmentation_in_code = True
 
     def __init__(
         self,

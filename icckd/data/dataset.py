@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Batch', 'Dataset', 'steps_per_epoch', 'epoch_batches', 'limited', 'crop_size', 'check_scale', 'merged_settings',
-           'check_views', 'check_pictures', 'ViewDraws', 'InMemoryClassification', 'train_batches',
-           'evaluation_batches']
+           'check_views', 'check_constants', 'check_pictures', 'ViewDraws', 'InMemoryClassification']
 
-# %% ../../nbs/data/dataset.ipynb #7c5589f1
+# %% ../../nbs/data/dataset.ipynb #5ec78c57
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,21 +18,20 @@ from ..core.files import digest_json, digest_tensors
 from ..core.randomness import generator
 from .augmentation import NAMES, crop_and_flip, cutout, magnitudes_of, normalise, rand_augment
 
-# %% ../../nbs/data/dataset.ipynb #a2cdd5d5
+# %% ../../nbs/data/dataset.ipynb #5fd551f3
 @dataclass
 class Batch:
     "What one step trains or evaluates on."
 
-    images: dict[
-        str, torch.Tensor
-    ]  # by view ("weak", "strong"): (batch, 3, height, width) float32, normalised, channels_last in memory
+    # by view ("weak", "strong"): (batch, 3, height, width) float32, normalised, channels_last in memory
+    images: dict[str, torch.Tensor]
     labels: torch.Tensor  # (batch,) class indices; segmentation: (batch, height, width); int64
     indices: torch.Tensor  # (batch,) positions of the samples in the (possibly limited) training set, int64
 
     def __len__(self) -> int:
         return len(self.indices)
 
-# %% ../../nbs/data/dataset.ipynb #78cdf9ad
+# %% ../../nbs/data/dataset.ipynb #2910cab4
 class Dataset:
     "Base of all data sets; subclasses set the attributes and give the batches."
 
@@ -50,6 +49,7 @@ class Dataset:
     mean: tuple[float, ...]  # a colour, of values scaled to 0..1
     std: tuple[float, ...]
     augmentation: dict  # default settings of the views
+    augmentation_in_code = False  # True: its module writes them down, so a record's key holds them without the digest
     views: tuple[str, ...] = ("weak", "strong")  # what `train_batches` can give
 
     @property
@@ -57,7 +57,8 @@ class Dataset:
         return len(self.class_names)
 
     def __repr__(self) -> str:
-        return f"{self.name}: {self.task}, {self.num_classes} classes, {self.train_size} training and {self.evaluation_size} {self.evaluation_split} images"
+        sizes = f"{self.train_size} training and {self.evaluation_size} {self.evaluation_split} images"
+        return f"{self.name}: {self.task}, {self.num_classes} classes, {sizes}"
 
 # %% ../../nbs/data/dataset.ipynb #348c9a82
 def steps_per_epoch(
@@ -98,13 +99,13 @@ def epoch_batches(
         rows = order[step * batch_size : (step + 1) * batch_size]
         yield step, rows[: len(rows) - len(rows) % parts][part::parts]
 
-# %% ../../nbs/data/dataset.ipynb #f5a2599d
+# %% ../../nbs/data/dataset.ipynb #310770b3
 def limited(
     count: int,  # samples there are
     limit: int | None,  # samples wanted; None: all
     labels: torch.Tensor | None = None,  # (count,) class of each: the classes are kept balanced
 ) -> torch.Tensor:  # positions of the kept samples, in rising order
-    "Chooses a fixed subset. Raises ValueError, for the argument `train_limit` that all data sets have, when more is wanted than there is."
+    "Chooses a fixed subset. Raises ValueError, for every data set's `train_limit`, if it is more than there is."
     if limit is None:
         return torch.arange(count)
     check_number("train_limit", limit, least=1, most=count, integer=True)
@@ -139,7 +140,7 @@ def check_scale(
     check_number("scale", scale[0], above=0, most=most)
     check_number("scale", scale[1], least=scale[0], most=most)
 
-# %% ../../nbs/data/dataset.ipynb #f6f5e843
+# %% ../../nbs/data/dataset.ipynb #ac47d453
 def merged_settings(
     defaults: dict,  # the data set's own
     wanted: dict | None,  # a recipe's
@@ -160,7 +161,7 @@ def merged_settings(
         check_number("padding", settings["padding"], least=0, integer=True)
     if settings.get("padding_mode", "zeros") not in ("zeros", "reflect"):
         raise ValueError(f"padding_mode: wanted 'zeros' or 'reflect', got {describe(settings['padding_mode'])}")
-    if not isinstance(settings["flip"], bool):
+    if not isinstance(settings.get("flip", False), bool):
         raise ValueError(f"flip: wanted True or False, got {describe(settings['flip'])}")
     return settings
 
@@ -175,6 +176,24 @@ def check_views(
     for view in views:
         if view not in known:
             raise ValueError(f"views: unknown view {view!r}; {near_matches(view, known)}")
+
+# %% ../../nbs/data/dataset.ipynb #cd05a07f
+def check_constants(
+    mean,  # a number a colour, in 0..1
+    std,  # a number a colour, above 0 and at most 1
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:  # both as plain numbers
+    "The constants of red, green and blue. Raises ValueError for any but three numbers in range."
+    checked = []
+    for name, values, wanted in (("mean", mean, "in 0..1"), ("std", std, "above 0 and at most 1")):
+        try:
+            numbers = tuple(float(value) for value in values)
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != 3 or not all(0 <= x <= 1 and (x > 0 or name == "mean") for x in numbers):
+            said = f"{name}: wanted three numbers {wanted}, of pixel values divided by 255"
+            raise ValueError(f"{said}, got {describe(values)}")
+        checked.append(numbers)
+    return tuple(checked)
 
 # %% ../../nbs/data/dataset.ipynb #959663c2
 def check_pictures(
@@ -194,7 +213,7 @@ def check_pictures(
             f"{name}labels: wanted 0..{classes - 1}, one class name each, got {int(labels.min())}..{int(labels.max())}"
         )
 
-# %% ../../nbs/data/dataset.ipynb #54856561
+# %% ../../nbs/data/dataset.ipynb #833d331d
 class ViewDraws:
     "The random numbers of one view in one epoch, one row a training image."
 
@@ -203,13 +222,12 @@ class ViewDraws:
         self.offsets = torch.randint(0, 2 * settings["padding"] + 1, (count, 2), generator=draw).to(device)
         self.flips = ((torch.rand(count, generator=draw) < 0.5) & settings["flip"]).to(device)
         if view == "strong":
-            self.operations = torch.randint(
-                0, len(NAMES), (count, 2), generator=draw
-            )  # stay on the host: see rand_augment
+            # these stay on the host: see rand_augment
+            self.operations = torch.randint(0, len(NAMES), (count, 2), generator=draw)
             self.magnitudes = magnitudes_of(self.operations, torch.rand(count, 2, generator=draw))
             self.covers = torch.rand(count, 3, generator=draw).to(device)
 
-# %% ../../nbs/data/dataset.ipynb #f0e39fa8
+# %% ../../nbs/data/dataset.ipynb #1e44cc65
 class InMemoryClassification(Dataset):
     "A classification set held as uint8 tensors, augmented on the device that trains."
 
@@ -225,7 +243,8 @@ class InMemoryClassification(Dataset):
         class_names,  # one a class
         mean,  # (3,) of values in 0..1
         std,  # (3,)
-        augmentation: dict,  # {"padding": pixels, "padding_mode": "zeros" or "reflect", "flip": bool}; what is not named: 0, "zeros", False
+        # {"padding": pixels, "padding_mode": "zeros" or "reflect", "flip": bool}; not named: 0, "zeros", False
+        augmentation: dict,
         train_limit: int | None = None,  # keep so many training images, classes balanced
     ):
         class_names = tuple(class_names)
@@ -233,101 +252,100 @@ class InMemoryClassification(Dataset):
         check_pictures("evaluation_", evaluation_images, evaluation_labels, len(class_names))
         labels, evaluation_labels = labels.long(), evaluation_labels.long()
         kept = limited(len(labels), train_limit, labels)
-        self.name, self.class_names, self.mean, self.std, self.augmentation = (
-            name,
-            class_names,
-            tuple(mean),
-            tuple(std),
-            merged_settings({"padding": 0, "padding_mode": "zeros", "flip": False}, augmentation),
-        )
+        self.name, self.class_names = name, class_names
+        self.mean, self.std = check_constants(mean, std)
+        self.augmentation = merged_settings({"padding": 0, "padding_mode": "zeros", "flip": False}, augmentation)
         self.images, self.train_labels = images[kept].contiguous(), labels[kept]
         self.evaluation_images, self.evaluation_labels = evaluation_images.contiguous(), evaluation_labels
-        self.image_size, self.train_size, self.evaluation_size = (
-            tuple(images.shape[1:3]),
-            len(kept),
-            len(evaluation_labels),
-        )
+        self.image_size = tuple(images.shape[1:3])
+        self.train_size, self.evaluation_size = len(kept), len(evaluation_labels)
         self._on_device = {}
 
     @cached_property
     def digest(self) -> str:
-        "Digest of every pixel, label and constant."
+        "Digest of every pixel, label and constant, and of the default augmentation."
         tensors = {"x": self.images, "y": self.train_labels, "ex": self.evaluation_images, "ey": self.evaluation_labels}
-        return digest_json([digest_tensors(tensors), self.class_names, self.mean, self.std])
+        content = [digest_tensors(tensors), self.class_names, self.mean, self.std]
+        return digest_json(content if self.augmentation_in_code else [*content, self.augmentation])
+
+    def split_training(
+        self,
+        kept: torch.Tensor,  # positions of the training images that stay training images
+        held: torch.Tensor,  # positions of those that become the evaluation split
+    ) -> Dataset:
+        "The same set, trained and scored on its training images alone; what it was scored on is not in it."
+        other = copy.copy(self)
+        other.__dict__.pop("digest", None)
+        other.images, other.train_labels = self.images[kept], self.train_labels[kept]
+        other.evaluation_images, other.evaluation_labels = self.images[held], self.train_labels[held]
+        other.train_size, other.evaluation_size, other._on_device = len(kept), len(held), {}
+        return other
 
     def steps_per_epoch(self, batch_size: int, parts: int = 1) -> int:
         "Steps of one epoch; the last batch is kept unless it has one sample."
         return steps_per_epoch(self.train_size, batch_size, drop_last=False, parts=parts)
 
-# %% ../../nbs/data/dataset.ipynb #c4d2254c
-def _resident(self, device) -> dict:
-    "The set's tensors on a device, sent there once."
-    device = torch.device(device)
-    if device not in self._on_device:
-        tensors = {
-            "images": self.images,
-            "labels": self.train_labels,
-            "mean": torch.tensor(self.mean),
-            "std": torch.tensor(self.std),
-        }
-        self._on_device[device] = {name: x.to(device) for name, x in tensors.items()}
-    return self._on_device[device]
+    def train_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        start_step: int = 0,  # first step to give
+        views=("weak",),  # which views
+        device="cpu",  # where the batches shall be
+        augmentation: dict | None = None,  # settings other than the data set's own
+        part: int = 0,  # of several processes, this one
+        parts: int = 1,  # processes that share a batch
+    ):
+        "Yields the batches of an epoch."
+        check_views(views, self.views)
+        settings = merged_settings(self.augmentation, augmentation)
+        plan = epoch_batches(self.train_size, batch_size, False, seed, epoch, start_step, part, parts)
+        data = self._resident(device)
+        draws = {view: ViewDraws(view, self.train_size, settings, seed, epoch, device) for view in views}
+        for _, on_host in plan:
+            indices = on_host.to(device, non_blocking=True)
+            images = {view: self._view(data, draws[view], settings, indices, on_host) for view in views}
+            yield Batch(images, data["labels"].index_select(0, indices), indices)
 
-# %% ../../nbs/data/dataset.ipynb #dffd8b61
-def train_batches(
-    self,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    start_step: int = 0,  # first step to give
-    views=("weak",),  # which views
-    device="cpu",  # where the batches shall be
-    augmentation: dict | None = None,  # settings other than the data set's own
-    part: int = 0,  # of several processes, this one
-    parts: int = 1,  # processes that share a batch
-):
-    "Yields the batches of an epoch."
-    check_views(views, self.views)
-    settings = merged_settings(self.augmentation, augmentation)
-    plan = epoch_batches(self.train_size, batch_size, False, seed, epoch, start_step, part, parts)
-    data = self._resident(device)
-    draws = {view: ViewDraws(view, self.train_size, settings, seed, epoch, device) for view in views}
-    for _, on_host in plan:
-        indices = on_host.to(device, non_blocking=True)
-        images = {view: self._view(data, draws[view], settings, indices, on_host) for view in views}
-        yield Batch(images, data["labels"].index_select(0, indices), indices)
+    def evaluation_batches(self, batch_size: int, device="cpu"):
+        "Yields the evaluation split in order, unaugmented."
+        check_number("batch_size", batch_size, least=1, integer=True)
+        data = self._resident(device)
+        for start in range(0, self.evaluation_size, batch_size):
+            pixels = self.evaluation_images[start : start + batch_size].to(device)
+            labels = self.evaluation_labels[start : start + batch_size].to(device)
+            images = {"weak": normalise(pixels, data["mean"], data["std"])}
+            yield Batch(images, labels, torch.arange(start, start + len(labels), device=device))
 
-# %% ../../nbs/data/dataset.ipynb #c7e42cf1
-def _view(
-    self, data: dict, draws: ViewDraws, settings: dict, indices: torch.Tensor, on_host: torch.Tensor
-) -> torch.Tensor:
-    "One view of a batch, normalised."
-    pick = lambda x: x.index_select(0, indices)
-    pixels = crop_and_flip(
-        data["images"],
-        indices,
-        pick(draws.offsets),
-        pick(draws.flips),
-        self.image_size,
-        settings["padding"],
-        settings["padding_mode"],
-    )
-    if hasattr(draws, "operations"):
-        pixels = rand_augment(pixels, draws.operations[on_host], draws.magnitudes[on_host])
-        pixels = cutout(pixels, pick(draws.covers))
-    return normalise(pixels, data["mean"], data["std"])
+    def _resident(self, device) -> dict:
+        "The set's tensors on a device, sent there once."
+        device = torch.device(device)
+        if device not in self._on_device:
+            tensors = {
+                "images": self.images,
+                "labels": self.train_labels,
+                "mean": torch.tensor(self.mean),
+                "std": torch.tensor(self.std),
+            }
+            self._on_device[device] = {name: x.to(device) for name, x in tensors.items()}
+        return self._on_device[device]
 
-
-def evaluation_batches(self, batch_size: int, device="cpu"):
-    "Yields the evaluation split in order, unaugmented."
-    check_number("batch_size", batch_size, least=1, integer=True)
-    data = self._resident(device)
-    for start in range(0, self.evaluation_size, batch_size):
-        pixels = self.evaluation_images[start : start + batch_size].to(device)
-        labels = self.evaluation_labels[start : start + batch_size].to(device)
-        images = {"weak": normalise(pixels, data["mean"], data["std"])}
-        yield Batch(images, labels, torch.arange(start, start + len(labels), device=device))
-
-
-for method in (_resident, train_batches, _view, evaluation_batches):
-    setattr(InMemoryClassification, method.__name__, method)
+    def _view(
+        self, data: dict, draws: ViewDraws, settings: dict, indices: torch.Tensor, on_host: torch.Tensor
+    ) -> torch.Tensor:
+        "One view of a batch, normalised."
+        pick = lambda x: x.index_select(0, indices)
+        pixels = crop_and_flip(
+            data["images"],
+            indices,
+            pick(draws.offsets),
+            pick(draws.flips),
+            self.image_size,
+            settings["padding"],
+            settings["padding_mode"],
+        )
+        if hasattr(draws, "operations"):
+            pixels = rand_augment(pixels, draws.operations[on_host], draws.magnitudes[on_host])
+            pixels = cutout(pixels, pick(draws.covers))
+        return normalise(pixels, data["mean"], data["std"])

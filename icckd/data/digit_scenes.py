@@ -41,9 +41,9 @@ def widen(
     rows = np.maximum.reduce([padded[:, k : k + side] for k in range(2 * reach + 1)])
     return np.maximum.reduce([rows[:, :, k : k + side] for k in range(2 * reach + 1)])
 
-# %% ../../nbs/data/digit_scenes.ipynb #b1a8c714
+# %% ../../nbs/data/digit_scenes.ipynb #d94b404b
 def _draw_digits(pictures, which, centre, colours: np.ndarray, size, slant: int, random) -> np.ndarray:
-    "Paints one digit into each picture and gives its coverage; `which` are positions in the source, `centre` is in half pixels."
+    "Paints one digit into each picture, gives its coverage; `which` is in the source, `centre` in half pixels."
     count = len(pictures)
     sizes, slants = random.randint(size[0], size[1] + 1, count), random.randint(-slant, slant + 1, count)
     coverage = place(source_digits()[0][which], centre, sizes, slants, SIDE)
@@ -103,7 +103,7 @@ def compose(
     chunks = [_compose(min(25, count - k), pool, recipe, random) for k in range(0, count, 25)]
     return tuple(np.concatenate(x) for x in zip(*chunks))
 
-# %% ../../nbs/data/digit_scenes.ipynb #fb0731a9
+# %% ../../nbs/data/digit_scenes.ipynb #d1531caf
 TRAIN, TEST = (1000, 1), (250, 2)  # scenes and seed of each split
 MEAN, STD = (0.3092, 0.2979, 0.3012), (0.2059, 0.1901, 0.1968)  # of the training scenes
 DIGEST = "2f2f7528c0ad4353"
@@ -112,15 +112,17 @@ CLASSES = ("background", *map(str, range(10)))
 
 @lru_cache(maxsize=1)
 def _arrays() -> tuple[torch.Tensor, ...]:
-    "Training and test scenes and label maps; composed once a process. Raises RuntimeError if they are not the expected bytes."
+    "Training and test scenes and label maps; composed once a process. Raises RuntimeError for other than known bytes."
     chunks = {"train": TRAIN, "test": TEST}
     arrays = [torch.from_numpy(x) for split, (count, seed) in chunks.items() for x in compose(split, count, seed)]
     check_composition("digit_scenes", digest_tensors(dict(zip("abcd", arrays))), DIGEST)
     return tuple(arrays)
 
-# %% ../../nbs/data/digit_scenes.ipynb #5ac1f5b1
+# %% ../../nbs/data/digit_scenes.ipynb #3d7c1e16
 class DigitScenes(InMemorySegmentation):
     "The embedded segmentation set. No scaling and no flip; crops lie up to 8 pixels off the scene."
+
+    augmentation_in_code = True
 
     def __init__(
         self,

@@ -41,9 +41,9 @@ def split_digits(
     by_class = np.argsort(source_digits()[1], kind="stable").reshape(10, 500)
     return {"train": by_class[:, :400], "test": by_class[:, 400:]}[split]
 
-# %% ../../nbs/data/digits.ipynb #d8494fb3
+# %% ../../nbs/data/digits.ipynb #f321c99e
 def _taps(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Both neighbours and the second one's weight (0..256) for positions in 1/256 pixel; outside counts as the empty border pixel."
+    "Both neighbours and the second's weight (0..256) for positions in 1/256 pixel; outside is the empty border."
     first = position >> 8
     return np.clip(first, 0, size - 1), np.clip(first + 1, 0, size - 1), position & 255
 
@@ -119,7 +119,7 @@ def paint(
     share = coverage[..., None].astype(np.int32)
     pictures += (colours[:, None, None].astype(np.int32) - pictures) * share // 255
 
-# %% ../../nbs/data/digits.ipynb #fcdf1cb5
+# %% ../../nbs/data/digits.ipynb #22cb7d37
 def check_composition(
     name: str,
     found: str,  # digest of what was composed
@@ -127,6 +127,5 @@ def check_composition(
 ) -> None:
     "Raises RuntimeError if the composed data is not what all records call by this name."
     if found != wanted:
-        raise RuntimeError(
-            f"{name}: the composed pictures have digest {found}, wanted {wanted}; this NumPy draws or computes differently, and results would not compare"
-        )
+        said = f"{name}: the composed pictures have digest {found}, wanted {wanted}"
+        raise RuntimeError(f"{said}; this NumPy draws or computes differently, and results would not compare")

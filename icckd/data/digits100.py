@@ -73,7 +73,7 @@ def compose(
     random, pool, labels = np.random.RandomState(seed), split_digits(split), np.arange(count) % 100
     return np.concatenate([_compose(labels[k : k + 250], pool, recipe, random) for k in range(0, count, 250)]), labels
 
-# %% ../../nbs/data/digits100.ipynb #ab5aeaf8
+# %% ../../nbs/data/digits100.ipynb #92cd2459
 TRAIN, TEST = (5000, 1), (2000, 2)  # pictures and seed of each split
 MEAN, STD = (0.2863, 0.2799, 0.2792), (0.1843, 0.1741, 0.1782)  # of the training pictures
 DIGEST = "e880c6efa9ab7268"
@@ -81,7 +81,7 @@ DIGEST = "e880c6efa9ab7268"
 
 @lru_cache(maxsize=1)
 def _arrays() -> tuple[torch.Tensor, ...]:
-    "Training and test pictures and labels; composed once a process. Raises RuntimeError if they are not the expected bytes."
+    "Training and test pictures and labels; composed once a process. Raises RuntimeError for other than known bytes."
     chunks = {"train": TRAIN, "test": TEST}
     arrays = [torch.from_numpy(x) for split, (count, seed) in chunks.items() for x in compose(split, count, seed)]
     check_composition("digits100", digest_tensors(dict(zip("abcd", arrays))), DIGEST)
@@ -90,6 +90,8 @@ def _arrays() -> tuple[torch.Tensor, ...]:
 
 class Digits100(InMemoryClassification):
     "The embedded classification set. Crops only: a flip would make other digits."
+
+    augmentation_in_code = True
 
     def __init__(
         self,

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['BGR_MEAN', 'NORMALISATIONS', 'to_bgr_mean', 'with_normalisation']
 
-# %% ../../nbs/data/normalisation.ipynb #d7378d80
+# %% ../../nbs/data/normalisation.ipynb #1a6ef35f
 import copy
 
 import torch
 
 from ..core.checks import near_matches
-from .dataset import Batch, Dataset
+from .dataset import Batch, Dataset, check_constants
 
-# %% ../../nbs/data/normalisation.ipynb #0855265c
+# %% ../../nbs/data/normalisation.ipynb #7ae0d9ed
 BGR_MEAN = (104.00698793, 116.66876762, 122.67891434)
 NORMALISATIONS = ("own", "bgr_mean")
 
@@ -23,7 +23,8 @@ def to_bgr_mean(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> torch.Tensor:  # the same shape, channels_last in memory
-    "Blue, green, red in 0..255 without their mean."
+    "Blue, green, red in 0..255 without their mean. Raises ValueError for constants outside 0..1."
+    mean, std = check_constants(mean, std)
     column = lambda values: torch.tensor(values, dtype=images.dtype, device=images.device).view(-1, 1, 1)
     pixels = images * column([255 * s for s in std]) + column([255 * m for m in mean])
     return (pixels.flip(1) - column(BGR_MEAN)).contiguous(memory_format=torch.channels_last)

@@ -10,15 +10,19 @@ from pathlib import Path
 
 from .files import SegmentationFiles, check_folder, check_pairs, colour_map, label_table, read_list
 
-# %% ../../nbs/data/voc2012.ipynb #278dfed8
+# %% ../../nbs/data/voc2012.ipynb #af8fa506
 CLASSES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa train tvmonitor"
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
+    "pottedplant sheep sofa train tvmonitor"
 ).split()
-ADVICE = "place the official VOCdevkit there, with SBD's label maps as SegmentationClassAug and the list train_aug.txt in ImageSets/Segmentation"
+ADVICE = (
+    "place the official VOCdevkit there, with SBD's label maps as SegmentationClassAug "
+    "and the list train_aug.txt in ImageSets/Segmentation"
+)
 
 
 def listed(folder: Path, names: tuple[str, ...], labels: str) -> list[tuple[str, str]]:
-    "Image and label map of each line of the first list that exists. Raises FileNotFoundError or ValueError that names list and line."
+    "Image and label map of each line of the first list that exists. Raises in one sentence that names list and line."
     lists = [folder / "ImageSets" / "Segmentation" / f"{name}.txt" for name in names]
     found = next((path for path in lists if path.is_file()), None)
     if found is None:
@@ -27,9 +31,8 @@ def listed(folder: Path, names: tuple[str, ...], labels: str) -> list[tuple[str,
     for number, line in enumerate(read_list(found), 1):
         words = line.split()
         if len(words) > 2:
-            raise ValueError(
-                f"voc2012: line {number} of {found} has {len(words)} entries, wanted a name, or an image and a label map"
-            )
+            said = f"line {number} of {found} has {len(words)} entries"
+            raise ValueError(f"voc2012: {said}, wanted a name, or an image and a label map")
         if words:
             pair = (
                 [word.lstrip("/") for word in words]
@@ -39,9 +42,11 @@ def listed(folder: Path, names: tuple[str, ...], labels: str) -> list[tuple[str,
             pairs.append(tuple(pair))
     return check_pairs("voc2012", folder, pairs, str(found))
 
-# %% ../../nbs/data/voc2012.ipynb #d5db6381
+# %% ../../nbs/data/voc2012.ipynb #e577950a
 class Voc2012(SegmentationFiles):
     "Pascal VOC 2012, 21 classes with the background."
+
+    advice = "wanted 0 for the background, 1..20, and 255 for borders"
 
     def __init__(
         self,
@@ -51,10 +56,8 @@ class Voc2012(SegmentationFiles):
     ):
         folder = Path(root) / "VOCdevkit" / "VOC2012"
         check_folder("voc2012", folder, ADVICE)
-        train, val = (
-            listed(folder, ("train_aug", "trainaug"), "SegmentationClassAug"),
-            listed(folder, ("val",), "SegmentationClass"),
-        )
+        train = listed(folder, ("train_aug", "trainaug"), "SegmentationClassAug")
+        val = listed(folder, ("val",), "SegmentationClass")
         settings = {"crop": 512, "scale": (0.5, 2.0), "flip": True, "padding": 0}
         table = label_table({k: k for k in range(21)}, ignored=(255,))
         super().__init__(

@@ -57,7 +57,7 @@ class TopK:
         return self.counts
 
     def add(self, state: torch.Tensor) -> None:
-        "Adds what another meter, or another process, has counted. Raises ValueError unless it is of this meter's shape."
+        "Adds what another meter, or process, has counted. Raises ValueError unless it is of this meter's shape."
         if not is_integer_tensor(state) or state.shape != self.counts.shape:
             raise ValueError(
                 f"state: wanted an integer tensor of shape {tuple(self.counts.shape)}, got {describe(state)}"

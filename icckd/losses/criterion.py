@@ -54,6 +54,9 @@ class Preparation:
     trains_student: bool = True  # whether the student's weights are trained too
     learning_rate: float | None = None  # None: the recipe's
     momentum: float | None = None  # None: the recipe's
+    untouched: Callable[[nn.Module], list] = (
+        lambda network: []
+    )  # modules of the student that stay in eval mode, untrained
 
 # %% ../../nbs/losses/criterion.ipynb #ecfc58ea
 class Criterion(nn.Module):
@@ -87,16 +90,20 @@ class Criterion(nn.Module):
         "Stages that come before distillation, in order."
         return []
 
-    def own_parameters(self) -> list[nn.Parameter]:
-        "Parameters that the criterion trains itself, with `own_loss`; the student's optimiser leaves them alone."
+    def critic_parameters(self) -> list[nn.Parameter]:
+        "Parameters that the criterion trains itself, with `critic_loss`; the student's optimiser leaves them alone."
         return []
 
-    def make_own_optimizer(self) -> torch.optim.Optimizer | None:
-        "The optimiser of `own_parameters`, called once after `build`."
+    def make_critic_optimizer(self) -> torch.optim.Optimizer | None:
+        "The optimiser of `critic_parameters`, called once after `build`."
         return None
 
-    def own_loss(self, step: Step) -> dict[str, torch.Tensor]:
-        "The terms that `own_parameters` minimise; called after the student's update, on outputs without gradient."
+    def critic_loss(self, step: Step) -> dict[str, torch.Tensor]:
+        "The terms that `critic_parameters` minimise; called after the student's update, on outputs without gradient."
+        return {}
+
+    def adapted(self, outputs: Outputs) -> dict[str, torch.Tensor]:
+        "The student's layers as the loss sees them, after an adapter, by layer name; for figures."
         return {}
 
 # %% ../../nbs/losses/criterion.ipynb #f6f7df2d
@@ -132,19 +139,24 @@ class Sum(Criterion):
     def preparations(self):
         return [stage for part in self.parts.values() for stage in part.preparations()]
 
-    def own_parameters(self):
-        return [p for part in self.parts.values() for p in part.own_parameters()]
+    def critic_parameters(self):
+        return [p for part in self.parts.values() for p in part.critic_parameters()]
 
-    def make_own_optimizer(self):
-        optimizers = [o for part in self.parts.values() if (o := part.make_own_optimizer()) is not None]
+    def make_critic_optimizer(self):
+        optimizers = [o for part in self.parts.values() if (o := part.make_critic_optimizer()) is not None]
         if len(optimizers) > 1:
             raise ValueError(f"parts: wanted at most one criterion with its own optimiser, got {len(optimizers)}")
         return optimizers[0] if optimizers else None
 
-    def own_loss(self, step):
+    def critic_loss(self, step):
         return {
-            f"{name}.{term}": value for name, part in self.parts.items() for term, value in part.own_loss(step).items()
+            f"{name}.{term}": value
+            for name, part in self.parts.items()
+            for term, value in part.critic_loss(step).items()
         }
+
+    def adapted(self, outputs):
+        return {name: x for part in self.parts.values() for name, x in part.adapted(outputs).items()}
 
 # %% ../../nbs/losses/criterion.ipynb #03113416
 def describe_criterion(criterion: Criterion) -> dict:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core.checks import at_least_float32, check_batch, check_finite, check_floating, describe
+from ..core.checks import at_least_float32, check_batch, check_finite, check_floating, check_same, describe
 from ..models.layers import expand_layers
 
 # %% ../../nbs/losses/matching.ipynb #4ad714d5
@@ -72,7 +72,7 @@ def make_convolution(
 
 # %% ../../nbs/losses/matching.ipynb #2a469df0
 class Regressor(nn.Module):
-    "Convolution, batch norm and perhaps ReLU from the student's shape to the teacher's. Raises ValueError for an empty shape."
+    "Convolution, batch norm, perhaps ReLU: student's shape to teacher's. Raises ValueError for an empty shape."
 
     def __init__(
         self,
@@ -118,8 +118,10 @@ def run_on_case(
     prefix: str,  # what stands between `param__` and the module's own parameter names
     *inputs,
 ):
-    "The module's output with its parameters taken from a golden case."
+    "The module's output with its parameters taken from a golden case. Raises ValueError for one of another shape."
     parameters = {name: case[f"param__{prefix}{name.replace('.', '_')}"] for name, _ in module.named_parameters()}
+    for name, parameter in module.named_parameters():
+        check_same(f"param__{prefix}{name.replace('.', '_')}", parameters[name], f"the module's {name}", parameter)
     for parameter in parameters.values():
         module = module.to(parameter.dtype)
     return torch.func.functional_call(module, parameters, inputs)

@@ -26,7 +26,7 @@ def convolution(
 
 
 def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
-    "What carries a residual block's input to its end: nothing where shapes agree, else a strided 1x1 convolution with batch norm."
+    "Carries a block's input to its end: nothing where shapes agree, else a strided 1x1 convolution with batch norm."
     if stride == 1 and channels_in == channels_out:
         return nn.Identity()
     return nn.Sequential(convolution(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out))
@@ -35,7 +35,7 @@ def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
 def check_images(
     images: torch.Tensor,  # (batch, 3, height, width)
 ) -> None:
-    "Raises ValueError unless the input of a network is floating and of shape (batch, 3, height, width) without empty dimensions."
+    "Raises ValueError unless the input is floating and of shape (batch, 3, height, width) without empty dimensions."
     good = isinstance(images, torch.Tensor) and images.is_floating_point() and images.ndim == 4 and images.shape[1] == 3
     if not good or 0 in images.shape:
         raise ValueError(f"images: wanted a floating tensor of shape (batch, 3, height, width), got {describe(images)}")
@@ -73,7 +73,8 @@ def publish_stages(
     layers = {"stem": stem[0], "stem_preact": stem[1]}
     for name, (end, before, _) in zip(names, stages):
         layers |= {name: end, f"{name}_preact": before}
+    publish_layers(network, layers | {"last": last, "pooled": pooled}, names)
     network.preact_norms = {f"{name}_preact": norm for name, (*_, norm) in zip(names, stages) if norm}
     for path in network.preact_norms.values():
         network.get_submodule(path)
-    return publish_layers(network, layers | {"last": last, "pooled": pooled}, names)
+    return network

@@ -6,13 +6,12 @@
 __all__ = ['count_parameters', 'count_multiply_adds', 'feature_shapes']
 
 # %% ../../nbs/models/counting.ipynb #2f33aea8
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 from torch.func import functional_call
 
 from .layers import LayerReader, Outputs
+from .modes import in_eval_mode
 
 # %% ../../nbs/models/counting.ipynb #2460c2d2
 def count_parameters(
@@ -23,18 +22,6 @@ def count_parameters(
     return sum(p.numel() for p in network.parameters() if p.requires_grad or not only_trained)
 
 # %% ../../nbs/models/counting.ipynb #180859a5
-@contextmanager
-def _evaluating(network: nn.Module):
-    "Eval mode inside the block; each module's own mode after it."
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 class _Reading(nn.Module):
     "A layer reader as a module, so that `functional_call` can lend it tensors."
 
@@ -57,7 +44,7 @@ def _empty_pass(
     own = {**dict(reading.named_parameters()), **dict(reading.named_buffers())}
     like = next(iter(own.values()), torch.empty(()))
     try:
-        with _evaluating(network), torch.no_grad():
+        with in_eval_mode(network), torch.no_grad():
             try:
                 return functional_call(
                     reading,
@@ -75,7 +62,7 @@ def count_multiply_adds(
     input_shape: tuple[int, ...],  # (3, height, width), without the batch
     layers=(),  # layers to read in this pass, e.g. ("aux_logits",) to have the auxiliary head run
 ) -> int:  # for one image
-    "Multiply-adds of all convolutions and linear layers that run, by a forward hook. Raises ValueError as the network does."
+    "Multiply-adds of all convolutions and linear layers that run. Raises ValueError as the network does."
     total = 0
 
     def add(module, inputs, output):

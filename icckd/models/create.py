@@ -7,6 +7,7 @@ __all__ = ['FAMILIES', 'NETWORKS', 'LIBRARIES', 'check_network', 'network_module
 
 # %% ../../nbs/models/create.ipynb #5413a237
 import inspect
+from contextlib import suppress
 from importlib import import_module
 
 from torch import nn
@@ -31,21 +32,32 @@ NETWORKS = {name: family for family, names in FAMILIES.items() for name in names
 LIBRARIES = ("torchvision", "timm")
 
 # %% ../../nbs/models/create.ipynb #66c88ab2
+def _with_library(name: str) -> list[str]:
+    "A name of torchvision or timm as it is written here, for each of them that has it."
+    found = []
+    for library in LIBRARIES:
+        with suppress(ValueError):
+            getattr(import_module("icckd.models.imagenet"), f"check_{library}")(name)
+            found.append(f"{library}:{name}")
+    return found
+
+
 def check_network(name: str) -> None:
-    "Raises ValueError that names near matches if `create_model` knows no such network. Imports no network of the benchmark."
+    "Raises ValueError that names near matches if `create_model` knows no such network."
     if not isinstance(name, str):
         raise ValueError(f"network: wanted a name, got {describe(name)}")
     library, colon, foreign = name.partition(":")
     if library in LIBRARIES and colon:
         getattr(import_module("icckd.models.imagenet"), f"check_{library}")(foreign)
     elif name not in NETWORKS:
-        raise ValueError(
-            f"network: unknown {name!r}; {near_matches(name, [*NETWORKS, *(f'{library}:NAME' for library in LIBRARIES)])}"
-        )
+        foreign = _with_library(name)
+        known = [*NETWORKS, *(f"{library}:NAME" for library in LIBRARIES)]
+        said = f"did you mean {' or '.join(foreign)}?" if foreign else near_matches(name, known)
+        raise ValueError(f"network: unknown {name!r}; {said}")
 
 
 def network_module(name: str) -> str:
-    "The module that defines a network; for one of torchvision or timm, the module that adapts it. Raises ValueError as `check_network`."
+    "The module that defines a network, or adapts it from torchvision or timm. Raises ValueError as `check_network`."
     check_network(name)
     return f"icckd.models.{NETWORKS.get(name, 'imagenet')}"
 
@@ -53,9 +65,9 @@ def network_module(name: str) -> str:
 def create_model(
     name: str,  # a name of the table, or torchvision:NAME or timm:NAME
     num_classes: int,  # 2 or more
-    **options,  # what the network's own function takes besides, e.g. width= of the CIFAR ResNets and the segmentation networks, pretrained= of foreign ones
+    **options,  # of the network's own function, e.g. width= (CIFAR ResNets, segmentation), pretrained= (foreign ones)
 ) -> nn.Module:  # with `layers` and `stages` published
-    "A network with weights drawn from PyTorch's global generator. Raises ValueError for an unknown name or option, or fewer than 2 classes."
+    "A network with weights from PyTorch's global generator. Raises ValueError for a name, number or option it has not."
     check_network(name)
     check_number("num_classes", num_classes, least=2, integer=True)
     module, (library, _, foreign) = import_module(network_module(name)), name.partition(":")

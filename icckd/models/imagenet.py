@@ -46,7 +46,7 @@ mobilenetv1 = MobileNetV1
 
 # %% ../../nbs/models/imagenet.ipynb #d174b006
 def _stage_end(stage: nn.Sequential) -> tuple[str, str] | None:
-    "Names of the last activation and of the last batch norm in a residual stage's last block; None if it is built otherwise."
+    "Names of the last activation and the last batch norm in a residual stage's last block; None if built otherwise."
     children = dict(stage[-1].named_children()) if isinstance(stage, nn.Sequential) and len(stage) else {}
     activation = next((name for name in ("act3", "act2", "relu") if name in children), None)
     norm = next((name for name in ("bn3", "bn2") if name in children), None)
@@ -64,18 +64,16 @@ def _classifier(network: nn.Module, num_classes: int) -> str | None:
 
 # %% ../../nbs/models/imagenet.ipynb #bf0d7b88
 def publish_known(network: nn.Module, num_classes: int) -> nn.Module:
-    "Publishes what can be known of a foreign network's layers, after switching its in-place activations off."
-    for module in network.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
-    if hasattr(network, "layers") or hasattr(network, "stages"):
-        return network
+    "Publishes what can be known of a foreign network's layers."
     head = _classifier(network, num_classes)
     trunk = [f"layer{i}" for i in (1, 2, 3, 4)]
     ends = [_stage_end(getattr(network, name, None)) for name in trunk]
     stem = next((name for name in ("act1", "relu") if isinstance(getattr(network, name, None), nn.Module)), None)
     if head is None or stem is None or None in ends:
-        return publish_layers(network, {"pooled": f"{head}:input"} if head else {})
+        known = {"pooled": f"{head}:input"} if head else {}
+        if isinstance(getattr(network, "aux_classifier", None), nn.Module):  # of torchvision's segmentation networks
+            known["aux_logits"] = "aux_classifier"
+        return publish_layers(network, known)
     blocks = [f"{name}.{len(getattr(network, name)) - 1}" for name in trunk]
     stages = [
         (name, f"{block}.{act}:input", f"{block}.{norm}") for name, block, (act, norm) in zip(trunk, blocks, ends)
@@ -93,7 +91,7 @@ def check_torchvision(name: str) -> None:
 
 
 def _pretrained_state(name: str) -> dict:
-    "State dict of torchvision's default weights. Raises FileNotFoundError if they are neither cached nor to be downloaded."
+    "State dict of torchvision's default weights. Raises FileNotFoundError if they are neither cached nor fetched."
     from torchvision import models
 
     weights = models.get_model_weights(name).DEFAULT
@@ -116,7 +114,7 @@ def torchvision_network(
     pretrained: bool = False,  # ImageNet weights (segmentation: COCO); needs the file or the network
     **options,  # for torchvision's own function
 ) -> nn.Module:
-    "A network of torchvision with published layers. Raises ValueError for an unknown name, FileNotFoundError for missing weights."
+    "A network of torchvision with published layers. Raises ValueError (unknown name), FileNotFoundError (no weights)."
     check_torchvision(name)
     from torchvision import models
 
@@ -160,9 +158,8 @@ def check_timm(name: str) -> None:
         raise ValueError(f"network: timm:{name} needs the package timm ({error})") from error
     if not timm.is_model(name):
         near = near_matches(name, timm.list_models())
-        raise ValueError(
-            f"network: timm has no {name!r}; {near if near.startswith('did') else 'timm.list_models() shows what it has'}"
-        )
+        near = near if near.startswith("did") else "timm.list_models() shows what it has"
+        raise ValueError(f"network: timm has no {name!r}; {near}")
 
 # %% ../../nbs/models/imagenet.ipynb #07f44a77
 def timm_network(
@@ -171,7 +168,7 @@ def timm_network(
     pretrained: bool = False,  # needs timm's cache or the network
     **options,  # for timm.create_model
 ) -> nn.Module:
-    "A network of timm with published layers. Raises ValueError for an unknown name, FileNotFoundError for missing weights."
+    "A network of timm with published layers. Raises ValueError (unknown name), FileNotFoundError (no weights)."
     check_timm(name)
     import timm
 

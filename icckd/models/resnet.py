@@ -41,7 +41,7 @@ def _stage(blocks: int, channels_in: int, channels_out: int, stride: int) -> nn.
 
 # %% ../../nbs/models/resnet.ipynb #11c411da
 class ResNet(nn.Module):
-    "A CIFAR ResNet with basic blocks. Raises ValueError for a depth that is not 6 n + 2, or a width that is not above 0."
+    "A CIFAR ResNet with basic blocks. Raises ValueError for a depth that is not 6 n + 2, or a width of 0 or less."
 
     def __init__(
         self,

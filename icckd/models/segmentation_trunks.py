@@ -52,7 +52,7 @@ def conv_norm(
 def initialise(
     network: nn.Module,
 ) -> None:
-    "Draws the weights that training from scratch starts from: Kaiming normal by fan-out; batch norms 1 and 0; biased layers as torch draws them."
+    "Weights to train from scratch: Kaiming normal by fan-out; batch norms 1 and 0; biased layers as torch draws them."
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -115,7 +115,7 @@ class TrunkMaps(NamedTuple):
 
 
 def strides_and_dilations(output_stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    "(stride, dilation) of the third and fourth stage for a stride of the last map. Raises ValueError for another one than 8, 16, 32."
+    "(stride, dilation) of stages 3 and 4 for a stride of the last map. Raises ValueError for another than 8, 16, 32."
     table = {8: ((1, 2), (1, 4)), 16: ((2, 1), (1, 2)), 32: ((2, 1), (2, 1))}
     if output_stride not in table:
         raise ValueError(f"output_stride: wanted 8, 16 or 32, got {describe(output_stride)}")
@@ -314,7 +314,8 @@ def initialise_trunk(
         raise ValueError(f"initialisation: wanted 'scratch' or 'imagenet', got {describe(initialisation)}")
     if initialisation == "scratch" and weights is not None:
         raise ValueError(
-            f"weights: wanted None with initialisation='scratch', got {describe(weights)}; say initialisation='imagenet'"
+            f"weights: wanted None with initialisation='scratch', got {describe(weights)}; "
+            "say initialisation='imagenet'"
         )
     if initialisation == "scratch":
         return
@@ -322,8 +323,9 @@ def initialise_trunk(
         return load_trunk(trunk, read_tensors(weights), str(weights))
     if torchvision_name is None:
         raise ValueError(
-            "initialisation: torchvision has no weights for this trunk (a ResNet with the deep stem of three 3x3 convolutions, "
-            "or a width other than 1); give a file: weights=PATH"
+            "initialisation: torchvision has no weights for this trunk "
+            "(a ResNet with the deep stem of three 3x3 convolutions, or a width other than 1); "
+            "give a file: weights=PATH"
         )
     try:
         tensors = get_model_weights(torchvision_name)["IMAGENET1K_V1"].get_state_dict(
@@ -331,7 +333,8 @@ def initialise_trunk(
         )
     except (OSError, RuntimeError) as error:
         raise ValueError(
-            f"initialisation: could not download torchvision's weights of {torchvision_name} ({error}); give a file: weights=PATH"
+            f"initialisation: could not download torchvision's weights of {torchvision_name} ({error}); "
+            "give a file: weights=PATH"
         ) from error
     load_trunk(trunk, tensors, f"torchvision's {torchvision_name}")
 
@@ -354,7 +357,7 @@ def stretch(
     x: torch.Tensor,  # (batch, channels, h, w)
     like: torch.Tensor,  # (batch, …, height, width)
 ) -> torch.Tensor:  # (batch, channels, height, width), in the memory layout of `like`
-    "Bilinear with aligned corners, which repeats a single pixel. A common layout keeps the concatenation, and the convolution after it, fast."
+    "Bilinear with aligned corners, which repeats a single pixel; a common layout keeps the concatenation fast."
     layout = torch.channels_last if like.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
     if x.shape[2:] == (1, 1):
         x = x.expand(-1, -1, *like.shape[2:])
@@ -396,13 +399,15 @@ class SegmentationNetwork(nn.Module):
         check_floating("images", images, 4, "(batch, 3, height, width)")
         if images.shape[1] != 3 or min(images.shape[2:]) < self.smallest:
             raise ValueError(
-                f"images: wanted shape (batch, 3, height, width) with sides of at least {self.smallest}, got {describe(images)}"
+                f"images: wanted shape (batch, 3, height, width) with sides of at least {self.smallest}, "
+                f"got {describe(images)}"
             )
         norm = self.pyramid.one_pixel_norm
         if len(images) == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
             raise ValueError(
-                "images: wanted a batch of at least 2 in training, because the batch norm after the pyramid's 1x1 pooling has one value "
-                f"an image and channel, got {describe(images)}; drop the last incomplete batch, or call eval() to evaluate"
+                "images: wanted a batch of at least 2 in training, because the batch norm after the pyramid's "
+                f"1x1 pooling has one value an image and channel, got {describe(images)}; "
+                "drop the last incomplete batch, or call eval() to evaluate"
             )
 
     def forward(

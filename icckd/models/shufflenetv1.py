@@ -23,7 +23,7 @@ def shuffle_channels(
 
 # %% ../../nbs/models/shufflenetv1.ipynb #61f97296
 class ShuffleBlock(nn.Module):
-    "Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1, beside a shortcut that is added (stride 1) or appended (stride 2)."
+    "Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1, beside a shortcut, added (stride 1) or appended (stride 2)."
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, groups: int):
         super().__init__()
@@ -44,6 +44,8 @@ class ShuffleBlock(nn.Module):
 # %% ../../nbs/models/shufflenetv1.ipynb #a494c31f
 class ShuffleNetV1(nn.Module):
     "The CIFAR form with 3 groups."
+
+    slow_learning_rate = True  # published recipes train it at a smaller rate than the ResNets
 
     def __init__(self, num_classes: int):
         super().__init__()

@@ -65,6 +65,7 @@ class ShuffleNetV2(nn.Module):
     "The CIFAR form, width 1x."
 
     float32_on_cpu = True  # depthwise convolutions: bfloat16 is measured to be slower there
+    slow_learning_rate = True  # published recipes train it at a smaller rate than the ResNets
 
     def __init__(self, num_classes: int):
         super().__init__()

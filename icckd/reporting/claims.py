@@ -17,7 +17,7 @@ from scipy.stats import t as student_t
 from ..losses.methods import find_method
 from .published import published
 from .tables import Results, Shown, mean_sd, methods_shown, number, paired_differences, published_block
-from ..runs.plan import Block
+from ..runs.profiles import Block
 
 # %% ../../nbs/reporting/claims.ipynb #1415620f
 def interval(

@@ -48,7 +48,7 @@ from icckd.reporting.tables import (
     number,
     paired_differences,
 )
-from ..runs.plan import Block
+from ..runs.profiles import Block
 
 # %% ../../nbs/reporting/figures.ipynb #a249eec1
 _STYLE = {

@@ -15,7 +15,8 @@ import pandas as pd
 
 from ..core.files import code_digest, digest_bytes, digest_file, digest_json, write_atomically, write_json
 from ..data.create import DATASETS
-from ..runs.plan import find_profile, make_jobs
+from ..runs.plan import make_jobs
+from ..runs.profiles import find_profile
 from ..runs.records import read_records
 
 # %% ../../nbs/reporting/reports.ipynb #eec56899

@@ -24,7 +24,8 @@ from ..losses.methods import find_method
 from ..models.counting import count_multiply_adds, count_parameters
 from ..models.create import create_model
 from .published import published
-from ..runs.plan import Block, find_profile, job_states, make_jobs
+from ..runs.plan import job_states, make_jobs
+from ..runs.profiles import Block, find_profile
 from ..runs.records import read_records
 from ..training.recipes import find_recipe
 

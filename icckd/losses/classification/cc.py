@@ -15,7 +15,7 @@ from torch import nn
 
 from ...core.checks import at_least_float32, check_batch, check_number, check_same, check_vectors, without_autocast
 from ..criterion import Criterion
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/cc.ipynb #923f20b1
 @without_autocast
@@ -48,9 +48,9 @@ def replay(
     embed = lambda side: (
         lambda x: F.linear(x, inputs[f"param__embed_{side}_linear_weight"], inputs[f"param__embed_{side}_linear_bias"])
     )
-    embeddings = (
-        [embed(side) for side in ("student", "teacher")] if "param__embed_student_linear_weight" in inputs else []
-    )
+    weight = inputs.get("param__embed_student_linear_weight")
+    check_fixed(meta["hyper"], embed_dim=None if weight is None else len(weight))
+    embeddings = [] if weight is None else [embed(side) for side in ("student", "teacher")]
     student, teacher = (inputs[f"{side}_feat"].flatten(1) for side in ("student", "teacher"))  # (B, C) or (B, C, 1, 1)
     return loss_and_gradients(cc_loss(student, teacher, *embeddings), inputs, meta)
 

@@ -29,6 +29,7 @@ from icckd.core.checks import (
     without_autocast,
 )
 from ..criterion import Criterion
+from ..replaying import check_fixed
 
 # %% ../../../nbs/losses/classification/crd.ipynb #b1ae326a
 def check_positions(
@@ -58,7 +59,7 @@ def contrastive_scores(
     candidates: torch.Tensor,  # (batch, 1 + negatives), positions in the memory; column 0 is the sample itself
     temperature: float = 0.07,  # > 0
 ) -> torch.Tensor:  # (batch, 1 + negatives), float32 at least
-    "Cosines with the candidates over the temperature: one matrix product with the whole memory, then a gather of numbers."
+    "Cosines with the candidates over the temperature: one product with the whole memory, then a gather of numbers."
     check_vectors("embeddings", embeddings)
     check_floating("memory", memory, 2, "(samples, dimensions)")
     check_same("embeddings", embeddings, "memory", memory, 1, what="dimensions")
@@ -92,7 +93,7 @@ def crd_loss(
     samples: int,  # rows of the memory
     epsilon: float = 1e-7,  # >= 0
 ) -> torch.Tensor:  # scalar, nats a sample
-    "Noise-contrastive estimation of one side (Tian et al. 2020): which candidate is the sample itself? Raises ValueError for NaN or options out of range."
+    "Which candidate is the sample itself? One side (Tian et al. 2020). Raises ValueError for NaN or bad options."
     check_floating("scores", scores, 2, "(batch, 1 + negatives)")
     if scores.shape[1] < 2:
         raise ValueError(f"scores: wanted the sample itself and at least one negative, got {describe(scores)}")
@@ -106,9 +107,8 @@ def crd_loss(
     noise = (scores.shape[1] - 1) / samples
     log_ratio = at_least_float32(scores) - (log_normaliser + math.log(noise))  # log(P / q)
     floor = math.log1p(epsilon / noise)
-    every = (
-        F.softplus(log_ratio - floor, threshold=40).sum(1) + floor * scores.shape[1]
-    )  # log(1 + P/q + epsilon/q), never an overflow
+    # log(1 + P/q + epsilon/q), never an overflow
+    every = F.softplus(log_ratio - floor, threshold=40).sum(1) + floor * scores.shape[1]
     return (every - log_ratio[:, 0]).mean()
 
 # %% ../../../nbs/losses/classification/crd.ipynb #5eb95d57
@@ -187,7 +187,7 @@ def differentiated_now(
     loss: Callable[[torch.Tensor], torch.Tensor],  # tensor -> scalar
     x: torch.Tensor,  # where it is evaluated
 ) -> torch.Tensor:  # scalar loss(x)
-    "`loss(x)` whose gradient is taken at once, so that what it read may change before `backward`. First derivatives only."
+    "`loss(x)` with its gradient taken at once: what it read may change before `backward`. First derivatives only."
     if not (torch.is_grad_enabled() and x.requires_grad):
         return loss(x)
     leaf = x.detach().requires_grad_()
@@ -197,7 +197,7 @@ def differentiated_now(
 
 
 def fresh_memory(samples: int, dimensions: int) -> torch.Tensor:
-    "(samples, dimensions), uniform within the square root of 3 over that of the dimensions, so that rows have length about 1."
+    "(samples, dimensions), uniform up to the square root of 3 over the dimensions, so that rows have length about 1."
     return (2 * torch.rand(samples, dimensions) - 1) * math.sqrt(3 / dimensions)
 
 # %% ../../../nbs/losses/classification/crd.ipynb #1b4a7031
@@ -236,9 +236,11 @@ class Contrast(nn.Module):
         dimensions: int = 128,
         temperature: float = 0.07,
         momentum: float = 0.5,
+        epsilon: float = 1e-7,  # as in `crd_loss`
     ):
         super().__init__()
-        self.temperature, self.momentum, self.memories = temperature, momentum, ("memory_student", "memory_teacher")
+        self.temperature, self.momentum, self.epsilon = temperature, momentum, epsilon
+        self.memories = ("memory_student", "memory_teacher")
         for name, width in (("student", student_width), ("teacher", teacher_width)):
             setattr(self, f"embed_{name}", Embedding(width, dimensions))
             self.register_buffer(f"memory_{name}", fresh_memory(samples, dimensions))
@@ -249,12 +251,11 @@ class Contrast(nn.Module):
 
         def loss(x):
             scores = contrastive_scores(x, memory, candidates, self.temperature)
-            if (
-                log_normaliser.device.type != "cpu" or log_normaliser.isnan()
-            ):  # a GPU is not asked, which would stop the host
+            # a GPU is not asked, which would stop the host
+            if log_normaliser.device.type != "cpu" or log_normaliser.isnan():
                 first = first_log_normaliser(scores, len(memory)).to(log_normaliser.dtype)
                 log_normaliser.copy_(torch.where(log_normaliser.isnan(), first, log_normaliser))
-            return crd_loss(scores, log_normaliser, len(memory))
+            return crd_loss(scores, log_normaliser, len(memory), self.epsilon)
 
         return differentiated_now(loss, embeddings)
 
@@ -266,7 +267,7 @@ class Contrast(nn.Module):
     def forward(
         self, student_features, teacher_features, indices, candidates, entries: list | None = None
     ) -> torch.Tensor:
-        "Both sides summed; in train mode the memories then take in the batch, or a part of a batch leaves it in `entries`."
+        "Both sides summed; in train mode the memories then take in the batch, or a part leaves it in `entries`."
         student, teacher = self.embed_student(student_features), self.embed_teacher(teacher_features.detach())
         loss = self.one_side(student, self.memory_teacher, candidates, self.log_normaliser_student)
         loss = loss + self.one_side(teacher, self.memory_student, candidates, self.log_normaliser_teacher)
@@ -330,16 +331,17 @@ def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     "Losses, gradients and memories of a CRD golden case, step by step."
     hyper = meta["hyper"]
     case = {name.replace("_linear_", ".linear."): x for name, x in case.items()}
-    widths = case["student_feat_step0"].shape[1], case["teacher_feat_step0"].shape[1]
-    contrast = Contrast(*widths, hyper["n_data"], hyper["feat_dim"], hyper["nce_t"], hyper["nce_m"]).to(
-        case["memory_student_0"].dtype
-    )
+    widths, memory = [case[f"{who}_feat_step0"].shape[1] for who in ("student", "teacher")], case["memory_student_0"]
+    steps = sum(name.startswith("student_feat_step") for name in case)
+    check_fixed(hyper, n_data=len(memory), feat_dim=memory.shape[1], steps=steps)
+    check_fixed(hyper, nce_k=case["contrast_index_step0"].shape[1] - 1)
+    contrast = Contrast(*widths, *memory.shape, hyper["nce_t"], hyper["nce_m"], hyper["eps"]).to(memory.dtype)
     weights = {name.removeprefix("param__"): x for name, x in case.items() if name.startswith("param__")}
     contrast.load_state_dict(
         weights | {name: case[f"{name}_0"] for name in ("memory_student", "memory_teacher")}, strict=False
     )
     found = {}
-    for k in range(hyper["steps"]):
+    for k in range(steps):
         student = case[f"student_feat_step{k}"].clone().requires_grad_()
         loss = contrast(
             student.flatten(1),

@@ -10,7 +10,7 @@ import torch
 
 from ...core.checks import check_logits, check_number, check_same, without_autocast
 from ..criterion import Criterion, Step
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/dist.ipynb #db60a1dc
 def pearson(
@@ -56,6 +56,7 @@ def replay(
 ) -> dict:  # loss and gradients under the file's names
     "Recomputes a golden case from its inputs."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
+    check_fixed(hyper, eps=1e-8)
     logits = inputs["student_logits"], inputs["teacher_logits"]
     return loss_and_gradients(dist_loss(*logits, hyper["beta"], hyper["gamma"], hyper["tau"]), inputs, meta)
 

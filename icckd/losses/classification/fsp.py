@@ -41,11 +41,10 @@ def fsp_loss(
     student_features,  # a list of maps (batch, channels, height, width), shallow to deep
     teacher_features,  # as many maps with the same channels; never receive gradient
 ) -> torch.Tensor:  # scalar >= 0
-    "Squared difference of the flow matrices, summed over neighbouring layers. Yim et al. 2017, eq. 2. Raises ValueError for other numbers of maps or other channels."
+    "Squared difference of flow matrices, summed over neighbours. Yim et al. 2017, eq. 2. Raises ValueError."
     if len(student_features) != len(teacher_features) or len(student_features) < 2:
-        raise ValueError(
-            f"student_features: wanted as many maps as teacher_features and at least 2, got {len(student_features)} and {len(teacher_features)}"
-        )
+        numbers = f"{len(student_features)} and {len(teacher_features)}"
+        raise ValueError(f"student_features: wanted as many maps as teacher_features and at least 2, got {numbers}")
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         for x in features:
             check_features(name, x)

@@ -23,7 +23,7 @@ from icckd.core.checks import (
 )
 from ..criterion import Criterion, Preparation
 from ..matching import paired_layers, pool_to_smaller, run_on_case
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/ft.ipynb #29be6a55
 FORMS = ("attention", "whole")
@@ -31,12 +31,14 @@ FORMS = ("attention", "whole")
 
 def normalised_factor(
     factor: torch.Tensor,  # (batch, channels, height, width)
-    form: str = "attention",  # "attention": mean of squares over channels; "whole": all entries
+    form: str = "attention",  # "attention": mean of powers over channels; "whole": all entries
+    power: int = 2,  # >= 1, of the entries in the attention form
 ) -> torch.Tensor:  # (batch, height * width) or (batch, channels * height * width), unit rows
-    "What is compared of a factor."
+    "What is compared of a factor. Raises ValueError for an unknown form and a power that is no integer >= 1."
+    check_number("power", power, least=1, integer=True)
     if form not in FORMS:
         raise ValueError(f"form: wanted one of {', '.join(FORMS)}, got {form!r}; {near_matches(form, FORMS)}")
-    return F.normalize((factor.square().mean(1) if form == "attention" else factor).flatten(1))
+    return F.normalize((factor.pow(power).mean(1) if form == "attention" else factor).flatten(1), eps=1e-12)
 
 
 @without_autocast
@@ -44,8 +46,10 @@ def ft_loss(
     student_factor: torch.Tensor,  # (batch, channels, height, width)
     teacher_factor: torch.Tensor,  # (batch, channels, height, width); no gradient
     form: str = "attention",  # as in `normalised_factor`
+    power: int = 2,  # p1 of the released code, as in `normalised_factor`
+    exponent: int = 1,  # p2 of the released code: 1 for absolute differences, 2 for squared ones
 ) -> torch.Tensor:  # scalar
-    "Mean absolute difference of normalised factors (Kim et al. 2018)."
+    "Mean difference of normalised factors (Kim et al. 2018). Raises ValueError for bad maps and options."
     check_features("student_factor", student_factor)
     check_features("teacher_factor", teacher_factor)
     check_same(
@@ -56,8 +60,11 @@ def ft_loss(
         *((0,) if form == "attention" else (0, 1)),
         what="batch and channels",
     )
-    s, t = pool_to_smaller(at_least_float32(student_factor), at_least_float32(teacher_factor.detach()))
-    return (normalised_factor(s, form) - normalised_factor(t, form)).abs().mean()
+    if exponent not in (1, 2):
+        raise ValueError(f"exponent: wanted 1 or 2, got {exponent!r}")
+    maps = pool_to_smaller(at_least_float32(student_factor), at_least_float32(teacher_factor.detach()))
+    s, t = (normalised_factor(x, form, power) for x in maps)
+    return (s - t).abs().pow(exponent).mean()
 
 # %% ../../../nbs/losses/classification/ft.ipynb #caa72e1e
 def encoder(
@@ -103,12 +110,13 @@ class FT(Criterion):
         factor_share: float = 0.5,  # channels of the factor over those of the teacher's map
         form: str = "attention",  # "attention" (RepDistiller) or "whole" (the paper, MMRazor)
         preparation_fraction: float = 30 / 240,  # share of the epochs before distillation
-        preparation_learning_rate: float = 0.01,
+        preparation_learning_rate: float | None = 0.01,  # None: the recipe's
     ):
         super().__init__(weight)
         check_number("factor_share", factor_share, above=0)
         check_number("preparation_fraction", preparation_fraction, above=0, most=1)
-        check_number("preparation_learning_rate", preparation_learning_rate, above=0)
+        if preparation_learning_rate is not None:
+            check_number("preparation_learning_rate", preparation_learning_rate, above=0)
         normalised_factor(torch.ones(1, 1, 1, 1), form)  # refuses an unknown form
         self.factor_share, self.form = factor_share, form
         self.preparation_fraction, self.preparation_learning_rate = preparation_fraction, preparation_learning_rate
@@ -163,10 +171,13 @@ GOLDEN = ("FT",)  # the cases that `replay` recomputes
 
 def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     "Loss and gradients of an FT golden case, with or without the encoders."
-    inputs = with_gradient(case, meta)
+    inputs, hyper = with_gradient(case, meta), meta["hyper"]
     s, t = inputs["student_feat"], inputs["teacher_feat"]
-    if any(name.startswith("param__") for name in inputs):
-        channels = len(inputs["param__paraphraser_encoder_6_bias"])
+    check_fixed(hyper, normalize_eps=1e-12, leaky_slope=0.1)
+    if not any(name.startswith("param__") for name in inputs):
+        check_fixed(hyper, k=0.5)  # said of the encoders that made these factors
+    else:
+        channels = int(t.shape[1] * hyper["k"])
         s = run_on_case(encoder(s.shape[1], channels, norm=True), inputs, "translator_encoder_", s)
         t = run_on_case(encoder(t.shape[1], channels, norm=False), inputs, "paraphraser_encoder_", t)
-    return loss_and_gradients(ft_loss(s, t), inputs, meta)
+    return loss_and_gradients(ft_loss(s, t, power=hyper["p1"], exponent=hyper["p2"]), inputs, meta)

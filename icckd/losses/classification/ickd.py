@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ...core.checks import at_least_float32, check_features, check_number, check_same, describe, without_autocast
 from ..criterion import Criterion, Step
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/ickd.ipynb #d9bccd16
 def icc_matrix(
@@ -85,6 +85,7 @@ def replay(
 ) -> dict:  # loss and gradients under the file's names
     "Recomputes a golden case from its inputs."
     inputs = with_gradient(case, meta)
+    check_fixed(meta["hyper"], normalize_eps=1e-12, bn_eps=1e-5)
     names = ("student", "teacher") if "student" in inputs else ("student_feat", "teacher_feat")
     student, teacher = (inputs[name] for name in names)
     if "param__adapter_conv2d_weight" in inputs:
@@ -109,9 +110,8 @@ class ICKDC(Criterion):
         super().__init__(weight)
         check_number("kernel_size", kernel_size, least=1, integer=True)
         if normalisation not in ("cifar", "imagenet") or kernel_size % 2 == 0:
-            raise ValueError(
-                f"wanted normalisation 'cifar' or 'imagenet' and an odd kernel_size, got {normalisation!r}, {kernel_size}"
-            )
+            got = f"{normalisation!r}, {kernel_size}"
+            raise ValueError(f"wanted normalisation 'cifar' or 'imagenet' and an odd kernel_size, got {got}")
         self.normalisation, self.layer, self.kernel_size = normalisation, layer, kernel_size
         self.student_layers = self.teacher_layers = (layer,)
 

@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from ...core.checks import at_least_float32, check_features, check_same, without_autocast
 from ..criterion import Criterion
 from ..matching import case_layers, paired_layers, pool_to_smaller
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/nst.ipynb #380ab0fc
 def squared_discrepancy(
     student: torch.Tensor,  # (batch, channels, positions), rows of length 1
     teacher: torch.Tensor,  # (batch, its channels, positions), rows of length 1
 ) -> torch.Tensor:  # scalar
-    "Squared maximum mean discrepancy of the channel patterns under the kernel (x . y)^2. Huang & Wang 2017, eq. 2 and 5."
+    "Squared maximum mean discrepancy of channel patterns, kernel (x . y)^2. Huang & Wang 2017, eq. 2 and 5."
     if student.shape[2] <= max(student.shape[1], teacher.shape[1]):
         over_positions = [x.mT @ x / x.shape[1] for x in (student, teacher)]
         return (over_positions[0] - over_positions[1]).square().sum() / len(student)
@@ -53,6 +53,7 @@ def replay(
 ) -> dict[str, np.ndarray]:  # the loss and the wanted gradients
     "Recomputes a golden case of NST from its inputs."
     inputs = with_gradient(case, meta)
+    check_fixed(meta["hyper"], kernel="(<a,b>)^2", normalize_eps=1e-12)
     pairs = zip(case_layers(inputs, "student_feat"), case_layers(inputs, "teacher_feat"), strict=True)
     return loss_and_gradients(sum(nst_loss(student, teacher) for student, teacher in pairs), inputs, meta)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MARGINS', 'GOLDEN', 'partial_distance', 'ofd_loss', 'gaussian_margin', 'measured_margin', 'margins_of', 'connector',
-           'OFD', 'replay']
+           'teacher_at_size', 'OFD', 'replay']
 
 # %% ../../../nbs/losses/classification/ofd.ipynb #b9ba9aba
 import math
@@ -27,7 +27,7 @@ from icckd.core.checks import (
 )
 from ..criterion import Criterion
 from ..matching import case_layers, check_channelwise, paired_layers, run_on_case
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/ofd.ipynb #4e7466cb
 @without_autocast
@@ -36,7 +36,7 @@ def partial_distance(
     teacher_features: torch.Tensor,  # the same shape, before the ReLU; no gradient
     margin: torch.Tensor,  # (channels,), <= 0
 ) -> torch.Tensor:  # scalar, the sum over all elements
-    "Squared differences, counted where the teacher responds or the student exceeds the teacher's value held at the margin. Raises ValueError."
+    "Squared differences where the teacher responds or the student exceeds it, held at the margin. Raises ValueError."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
     check_same("student_features", student_features, "teacher_features", teacher_features)
@@ -55,11 +55,10 @@ def ofd_loss(
     teacher_features: list[torch.Tensor],  # the same shapes; no gradient
     margins: list[torch.Tensor],  # (channels,) each
 ) -> torch.Tensor:  # scalar
-    "Partial distances of all stages, halved with each stage away from the last, over 1000 times the batch (Heo et al. 2019)."
+    "Partial distances, halved with each stage away from the last, over 1000 times the batch (Heo et al. 2019)."
     if not len(student_features) == len(teacher_features) == len(margins) > 0:
-        raise ValueError(
-            f"student_features: wanted as many maps as teacher_features and margins ({len(teacher_features)}, {len(margins)}), got {len(student_features)}"
-        )
+        wanted = f"as many maps as teacher_features and margins ({len(teacher_features)}, {len(margins)})"
+        raise ValueError(f"student_features: wanted {wanted}, got {len(student_features)}")
     last, batch = len(margins) - 1, len(student_features[0])
     stages = zip(student_features, teacher_features, margins)
     return sum(2.0 ** (i - last) * partial_distance(s, t, m) for i, (s, t, m) in enumerate(stages)) / (1000 * batch)
@@ -103,8 +102,8 @@ def margins_of(
         norm = teacher.get_submodule(path) if path else None
         if getattr(norm, "weight", None) is None:
             raise ValueError(
-                f"margins: wanted a batch norm that feeds layer {layer!r}, {type(teacher).__name__} publishes none in `preact_norms`; "
-                "use margins='measured' to take them from the first batch"
+                f"margins: wanted a batch norm that feeds layer {layer!r}, {type(teacher).__name__} publishes none "
+                "in `preact_norms`; use margins='measured' to take them from the first batch"
             )
         found.append(gaussian_margin(norm.weight, norm.bias))
     return found
@@ -117,6 +116,16 @@ def connector(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(channels_out))
 
 # %% ../../../nbs/losses/classification/ofd.ipynb #a27fb172
+def teacher_at_size(
+    teacher_features: torch.Tensor,  # (batch, channels, height, width)
+    student_features: torch.Tensor,  # (batch, its channels, its height, its width): only its size is read
+) -> torch.Tensor:  # (batch, channels, height and width of the student)
+    "The teacher's map, average-pooled where the student's is of another size."
+    size = student_features.shape[2:]
+    same = teacher_features.shape[2:] == size
+    return teacher_features if same else F.adaptive_avg_pool2d(at_least_float32(teacher_features), size)
+
+
 class OFD(Criterion):
     "Overhaul of feature distillation, on the ends of all stages before their ReLU."
 
@@ -160,11 +169,7 @@ class OFD(Criterion):
         for x in students:
             if x.shape[2:].numel() == 1:
                 check_batch("student_features", x, why="batch norm of a 1 x 1 map")
-        sized = [
-            t if t.shape[2:] == s.shape[2:] else F.adaptive_avg_pool2d(at_least_float32(t), s.shape[2:])
-            for s, t in zip(students, teachers)
-        ]
-        return students, sized
+        return students, [teacher_at_size(t, s) for s, t in zip(students, teachers)]
 
     def forward(self, step):
         students, teachers = self.maps(step)
@@ -182,11 +187,18 @@ GOLDEN = ("OFD",)  # the cases that `replay` recomputes
 
 def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     "Loss and gradients of an OFD golden case: the raw distance, or connectors and scaling where it has connectors."
-    inputs = with_gradient(case, meta)
+    inputs, hyper = with_gradient(case, meta), meta["hyper"]
+    check_fixed(hyper, bn_eps=1e-5)
     students, teachers, margins = (case_layers(inputs, kind) for kind in ("student_feat", "teacher_feat", "margin"))
+    mdistiller = hyper["variant"] == "mdistiller"
+    if mdistiller:
+        teachers = [teacher_at_size(t, s) for s, t in zip(students, teachers)]
+    else:
+        check_fixed(hyper, variant="official")
     if "param__connector0_0_weight" not in inputs:
         distances = [partial_distance(*stage) for stage in zip(students, teachers, margins)]
         return loss_and_gradients(sum(distances), inputs, meta)
     pairs = enumerate(zip(students, teachers))
     connected = [run_on_case(connector(s.shape[1], t.shape[1]), inputs, f"connector{i}_", s) for i, (s, t) in pairs]
-    return loss_and_gradients(ofd_loss(connected, teachers, margins), inputs, meta)
+    scale = 1000 if mdistiller else 1  # which there is a weight of 0.001 outside the loss
+    return loss_and_gradients(scale * ofd_loss(connected, teachers, margins), inputs, meta)

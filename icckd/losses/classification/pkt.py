@@ -30,7 +30,7 @@ def pkt_loss(
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
     epsilon: float = 1e-7,  # > 0, added to lengths, and to probabilities in the logarithm
 ) -> torch.Tensor:  # scalar, nats / batch
-    "Divergence of the student's neighbour probabilities from the teacher's, mean over batch^2. Passalis & Tefas 2018, eq. 7."
+    "Divergence of the student's neighbour probabilities, mean over batch^2. Passalis & Tefas 2018, eq. 7."
     check_number("epsilon", epsilon, above=0)
     check_vectors("student_features", student_features)
     check_vectors("teacher_features", teacher_features)

@@ -6,6 +6,8 @@
 __all__ = ['GOLDEN', 'context_loss', 'reviewkd_loss', 'to_size', 'Fusion', 'Review', 'ReviewKD', 'replay']
 
 # %% ../../../nbs/losses/classification/reviewkd.ipynb #83330578
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -22,7 +24,7 @@ from icckd.core.checks import (
 )
 from ..criterion import Criterion
 from ..matching import case_layers, paired_layers
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/reviewkd.ipynb #1b8f2136
 @without_autocast
@@ -50,9 +52,8 @@ def reviewkd_loss(
 ) -> torch.Tensor:  # scalar
     "Hierarchical context loss, summed over levels (Chen et al. 2021)."
     if not len(student_features) == len(teacher_features) > 0:
-        raise ValueError(
-            f"student_features: wanted as many maps as teacher_features ({len(teacher_features)}), got {len(student_features)}"
-        )
+        wanted = f"as many maps as teacher_features ({len(teacher_features)})"
+        raise ValueError(f"student_features: wanted {wanted}, got {len(student_features)}")
     return sum(context_loss(s, t) for s, t in zip(student_features, teacher_features))
 
 # %% ../../../nbs/losses/classification/reviewkd.ipynb #b390ffc8
@@ -107,16 +108,15 @@ class Review(nn.Module):
     ):
         super().__init__()
         if not len(channels_in) == len(channels_out) > 0:
-            raise ValueError(
-                f"channels_in: wanted as many levels as channels_out and at least one, got {len(channels_in)} and {len(channels_out)}"
-            )
+            levels = f"{len(channels_in)} and {len(channels_out)}"
+            raise ValueError(f"channels_in: wanted as many levels as channels_out and at least one, got {levels}")
         last, width = len(channels_in) - 1, min(most, channels_in[-1])
         self.fusions = nn.ModuleList(
             Fusion(a, width, b, i == last) for i, (a, b) in enumerate(zip(channels_in, channels_out))
         )
 
     def forward(self, levels: list[torch.Tensor], sizes: list) -> list[torch.Tensor]:
-        "The fused maps, from shallow to deep, of the teacher's sizes. Raises ValueError for another number of levels or sizes."
+        "The fused maps, from shallow to deep. Raises ValueError for another number of levels or sizes."
         if not len(self.fusions) == len(levels) == len(sizes):
             raise ValueError(f"levels: wanted {len(self.fusions)} maps and sizes, got {len(levels)} and {len(sizes)}")
         fused, deeper = [], None
@@ -138,11 +138,17 @@ class ReviewKD(Criterion):
         warmup_fraction: float = 20 / 240,  # share of the epochs over which the weight grows
         most: int = 512,  # upper bound of the common width of the fusions
         private_teacher: bool = False,  # True: as released, the teacher's batch norm runs on batch statistics
+        warmup_from_zero: bool = False,  # True: as released, the first epoch's weight is 0 instead of 1/n
     ):
         super().__init__(weight)
         check_number("warmup_fraction", warmup_fraction, least=0, most=1)
         check_number("most", most, least=1, integer=True)
         self.warmup_fraction, self.most, self.private_teacher = warmup_fraction, most, private_teacher
+        self.warmup_from_zero = warmup_from_zero
+
+    def weight_at(self, step):
+        "The weight at this epoch: full, or growing linearly during the warm-up."
+        return super().weight_at(replace(step, epoch=step.epoch - 1) if self.warmup_from_zero else step)
 
     def build(self, student, teacher, step):
         self.pairs = paired_layers(student, self.student_layers, teacher, self.teacher_layers)
@@ -182,14 +188,20 @@ GOLDEN = ("REVIEWKD",)  # the cases that `replay` recomputes
 
 def replay(case: dict, meta: dict) -> dict[str, np.ndarray]:
     "Loss and gradients of a REVIEWKD golden case, with or without fusions."
-    inputs, names = with_gradient(case, meta), {"reduce": "conv1", "expand": "conv2", "attention": "att_conv"}
+    inputs, hyper = with_gradient(case, meta), meta["hyper"]
+    names = {"reduce": "conv1", "expand": "conv2", "attention": "att_conv"}
     pooled = lambda who: [inputs[f"{who}_pooled"][:, :, None, None]] if f"{who}_pooled" in inputs else []
     students, teachers = (case_layers(inputs, f"{who}_feat") + pooled(who) for who in ("student", "teacher"))
+    check_fixed(hyper, levels=[4, 2, 1], weights=[0.5, 0.25, 0.125])
     if any(name.startswith("param__") for name in inputs):
         widths, last, weights = [[x.shape[1] for x in levels] for levels in (students, teachers)], len(students) - 1, {}
-        review = Review(*widths, meta["hyper"]["mid_channel"]).to(students[0].dtype)
+        heights = [[x.shape[2] for x in levels][::-1] for levels in (students, teachers)]
+        check_fixed(hyper, bn_eps=1e-5, warmup="finished", in_channels=widths[0], out_channels=widths[1])
+        width = len(inputs["param__abf0_conv1_0_weight"])
+        check_fixed(hyper, shapes=heights[0], out_shapes=heights[1], mid_channel=width)
+        review = Review(*widths, width).to(students[0].dtype)
         for name, _ in review.named_parameters():  # fusions.0.reduce.1.weight is abf3_conv1_1_weight
             _, level, part, rest = name.split(".", 3)
             weights[name] = inputs[f"param__abf{last - int(level)}_{names[part]}_{rest.replace('.', '_')}"]
         students = torch.func.functional_call(review, weights, (students, [x.shape[2:] for x in teachers]))
-    return loss_and_gradients(meta["hyper"].get("weight", 1.0) * reviewkd_loss(students, teachers), inputs, meta)
+    return loss_and_gradients(hyper.get("weight", 1.0) * reviewkd_loss(students, teachers), inputs, meta)

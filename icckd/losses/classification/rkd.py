@@ -22,14 +22,14 @@ from icckd.core.checks import (
     without_autocast,
 )
 from ..criterion import Criterion
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/rkd.ipynb #19ea07fd
 def _checked(
     student_features: torch.Tensor,  # as in `rkd_loss`
     teacher_features: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (batch, dimensions) each, of one dtype, the teacher's without gradient
-    "The features as RKD computes with them. Raises ValueError for wrong shapes, unequal batches, a batch of 1, NaN or infinity."
+    "The features as RKD computes with them. Raises ValueError for wrong shapes, unequal batches, a batch of 1, NaN."
     for name, x in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_floating(name, x, (2, 4), "(batch, dimensions) or (batch, channels, height, width)")
         check_finite(name, x)
@@ -55,7 +55,7 @@ def rkd_distance_loss(
     student_features: torch.Tensor,  # (batch, dimensions); maps are flattened
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
 ) -> torch.Tensor:  # scalar >= 0
-    "Smooth L1 difference of relative distances, mean over batch^2. Park et al. 2019, eq. 5. Raises ValueError as `rkd_loss`."
+    "Smooth L1 difference of relative distances. Park et al. 2019, eq. 5. Raises ValueError as `rkd_loss`."
     return F.smooth_l1_loss(*map(relative_distances, _checked(student_features, teacher_features)))
 
 # %% ../../../nbs/losses/classification/rkd.ipynb #678c5a5a
@@ -106,7 +106,7 @@ def rkd_angle_loss(
     student_features: torch.Tensor,  # (batch, dimensions); maps are flattened
     teacher_features: torch.Tensor,  # (batch, its dimensions); never receives gradient
 ) -> torch.Tensor:  # scalar in [0, 1.5]
-    "Smooth L1 difference of the cosines in all triples, mean over batch^3. Park et al. 2019, eq. 7. Raises ValueError as `rkd_loss`."
+    "Smooth L1 difference of cosines in all triples. Park et al. 2019, eq. 7. Raises ValueError as `rkd_loss`."
     return AngleLoss.apply(*_checked(student_features, teacher_features))
 
 
@@ -117,7 +117,7 @@ def rkd_loss(
     distance_weight: float = 25.0,  # >= 0
     angle_weight: float = 50.0,  # >= 0
 ) -> torch.Tensor:  # scalar >= 0
-    "Weighted sum of the distance and the angle loss. Park et al. 2019, eq. 4-7. Raises ValueError for wrong shapes or weights, a batch of 1, NaN."
+    "Distance and angle loss. Park et al. 2019, eq. 4-7. Raises ValueError for bad shapes, weights, a batch of 1, NaN."
     check_number("distance_weight", distance_weight, least=0)
     check_number("angle_weight", angle_weight, least=0)
     student, teacher = _checked(student_features, teacher_features)
@@ -134,6 +134,7 @@ def replay(
 ) -> dict[str, np.ndarray]:  # the loss and the wanted gradients
     "Recomputes a golden case of RKD from its inputs."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
+    check_fixed(hyper, pdist_eps=1e-12)
     loss = rkd_loss(inputs["student_feat"], inputs["teacher_feat"], hyper["w_d"], hyper["w_a"])
     return loss_and_gradients(loss, inputs, meta)
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from ...core.checks import at_least_float32, check_finite, check_floating, check_same, without_autocast
 from ..criterion import Criterion
 from ..matching import paired_layers
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/sp.ipynb #fa21b14f
 def similarity_matrix(
@@ -29,7 +29,7 @@ def sp_loss(
     student_features: torch.Tensor,  # (batch, channels, height, width) or (batch, dimensions)
     teacher_features: torch.Tensor,  # the same batch, any sizes; never receives gradient
 ) -> torch.Tensor:  # scalar in [0, 4 / batch]
-    "Squared difference of the two similarity matrices over batch^2. Tung & Mori 2019, eq. 4. Raises ValueError for other batches."
+    "Squared difference of the similarity matrices. Tung & Mori 2019, eq. 4. Raises ValueError for other batches."
     for name, x in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_floating(name, x, (2, 4), "(batch, channels, height, width) or (batch, dimensions)")
         check_finite(name, x)
@@ -48,6 +48,7 @@ def replay(
 ) -> dict[str, np.ndarray]:  # the loss and the wanted gradients
     "Recomputes a golden case of SP from its inputs."
     inputs = with_gradient(case, meta)
+    check_fixed(meta["hyper"], normalize_eps=1e-12)
     return loss_and_gradients(sp_loss(inputs["student_feat"], inputs["teacher_feat"]), inputs, meta)
 
 # %% ../../../nbs/losses/classification/sp.ipynb #40e0a6ec

@@ -23,7 +23,7 @@ from icckd.core.checks import (
 )
 from ..criterion import Criterion
 from ..matching import case_layers, check_channelwise, paired_layers, pool_to_smaller, run_on_case
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/vid.ipynb #cc37f4d8
 @without_autocast
@@ -32,15 +32,14 @@ def vid_loss(
     predicted_variance: torch.Tensor,  # (channels,), > 0
     teacher_features: torch.Tensor,  # (batch, channels, height, width); never receives gradient
 ) -> torch.Tensor:  # scalar, nats an entry, without the constant log(2 pi) / 2
-    "Gaussian negative log-likelihood of the teacher's features. Ahn et al. 2019, eq. 6. Raises ValueError for shapes that differ, NaN, a variance <= 0."
+    "Gaussian negative log-likelihood. Ahn et al. 2019, eq. 6. Raises ValueError for bad shapes and values."
     check_features("predicted_mean", predicted_mean)
     check_features("teacher_features", teacher_features)
     check_same("predicted_mean", predicted_mean, "teacher_features", teacher_features)
     check_channelwise("predicted_variance", predicted_variance, predicted_mean.shape[1])
     if values_are_checked(predicted_variance) and bool((predicted_variance <= 0).any()):
-        raise ValueError(
-            f"predicted_variance: wanted values > 0, got {predicted_variance.min().item():g} in {describe(predicted_variance)}"
-        )
+        least, what = predicted_variance.min().item(), describe(predicted_variance)
+        raise ValueError(f"predicted_variance: wanted values > 0, got {least:g} in {what}")
     error = at_least_float32(predicted_mean) - at_least_float32(teacher_features.detach())
     variance = at_least_float32(predicted_variance).view(1, -1, 1, 1)
     return (error.square() / variance + variance.log()).mean() / 2
@@ -88,6 +87,7 @@ def replay(
     "Recomputes a golden case of VID from its inputs."
     inputs = with_gradient(case, meta)
     middle, channels = inputs["param__regressor_0_weight"].shape[:2]
+    check_fixed(meta["hyper"], eps=1e-5, init_pred_var=5.0, mid_channels=middle)
     predictor = GaussianPredictor(channels, len(inputs["param__log_scale"]), middle)
     student, teacher = pool_to_smaller(case_layers(inputs, "student_feat")[0], case_layers(inputs, "teacher_feat")[0])
     return loss_and_gradients(vid_loss(*run_on_case(predictor, inputs, "", student), teacher), inputs, meta)

@@ -60,7 +60,7 @@ def kl_and_pull(
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #d7ff9109
 def unordered_pairs(images: int, at_once: int):
-    "Index lists (i, j) that meet every unordered pair once, the diagonal first; within a list no i and no j occurs twice."
+    "Index lists (i, j) that meet every unordered pair once, the diagonal first; no i and no j twice within a list."
     for distance in range(images // 2 + 1):
         starts = range(images // 2 if distance and 2 * distance == images else images)
         for first in range(0, len(starts), at_once):
@@ -104,7 +104,7 @@ def cirkd_mini_batch_loss(
     pool: int = 1,  # side of an average pooling before anything else; 1: none
     entries: int = ENTRIES,  # similarities formed at a time
 ) -> torch.Tensor:  # scalar, nats
-    "Mini-batch pixel-to-pixel relations (Yang et al. 2022). Raises ValueError for NaN or maps of unequal batch or size."
+    "Mini-batch pixel relations (Yang et al. 2022). Raises ValueError for NaN or maps of unequal batch or size."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
     check_same(
@@ -140,7 +140,7 @@ def replay(
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #14119ea4
 class MemoryKL(torch.autograd.Function):
-    "Weighted sum over rows of KL(teacher || student) of their similarities to given vectors; differentiable once, for the student."
+    "Weighted sum over rows of KL(teacher || student) of similarities to vectors; differentiable once, for the student."
 
     @staticmethod
     def forward(ctx, student, teacher, vectors, weights, temperature: float, entries: int) -> torch.Tensor:
@@ -167,9 +167,8 @@ def check_unit(
     if values_are_checked(x):
         length = torch.linalg.vector_norm(x.detach(), dim=1, dtype=at_least_float32(x[:0]).dtype)
         if bool(((length - 1).abs().minimum(length) > 1e-2).any()):
-            raise ValueError(
-                f"{name}: wanted rows of length 1 (or 0), got lengths {length.min():.3g}..{length.max():.3g} in {describe(x)}"
-            )
+            lengths = f"{length.min():.3g}..{length.max():.3g}"
+            raise ValueError(f"{name}: wanted rows of length 1 (or 0), got lengths {lengths} in {describe(x)}")
 
 
 @without_autocast
@@ -181,7 +180,7 @@ def memory_relations(
     temperature: float = 0.1,
     entries: int = ENTRIES,  # similarities formed at a time
 ) -> torch.Tensor:  # scalar, nats; 0 where nothing is labelled
-    "Pixel-to-memory relations (Yang et al. 2022): mean KL over labelled rows. Raises ValueError for rows that are not of length 1, or do not fit."
+    "Pixel-to-memory relations (Yang et al. 2022): mean KL over labelled rows. Raises ValueError for other rows."
     for name, x in (("student", student), ("teacher", teacher), ("vectors", vectors)):
         check_unit(name, x)
     check_same("student", student, "teacher", teacher)
@@ -215,7 +214,7 @@ def regions_and_pixels(
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #d692e313
 def enqueue(
-    queue: torch.Tensor,  # (classes, length + 1, channels), changed in place; the last row is a bin for what is not real
+    queue: torch.Tensor,  # (classes, length + 1, channels), changed in place; the last row is a bin
     pointers: torch.Tensor,  # (classes,), int64, changed in place: where the next vector goes
     vectors: torch.Tensor,  # (batch, classes, n, channels)
     real: torch.Tensor,  # (batch, classes, n) bool
@@ -282,9 +281,8 @@ class TeacherMemory(nn.Module):
         "Writes what is `entering`."
         for kind, vectors, real in (("region", regions, real_regions), ("pixel", pixels, real_pixels)):
             if self.lengths[kind] < len(vectors) * vectors.shape[2]:
-                raise ValueError(
-                    f"{kind}_queue: wanted at least {len(vectors) * vectors.shape[2]} for this batch, got {self.lengths[kind]}"
-                )
+                least = len(vectors) * vectors.shape[2]
+                raise ValueError(f"{kind}_queue: wanted at least {least} for this batch, got {self.lengths[kind]}")
             enqueue(getattr(self, f"{kind}s"), getattr(self, f"{kind}_pointers"), vectors, real)
 
     def sample(self, kind: str, number: int, generator: torch.Generator | None) -> torch.Tensor:

@@ -45,7 +45,7 @@ def cwd_loss(
     teacher_map: torch.Tensor,  # the same shape
     temperature: float = 4.0,  # tau, > 0
 ) -> torch.Tensor:  # tau² times nats a channel
-    "Channel-wise distillation (Shu et al. 2021, equations 3 and 4). Raises ValueError for maps that differ in shape or are not finite."
+    "Channel-wise distillation (Shu et al. 2021, equations 3 and 4). Raises ValueError for unequal shapes and NaN."
     check_maps(student_map, teacher_map, temperature)
     student, teacher = (x.flatten(2) / temperature for x in same_precision(student_map, teacher_map.detach()))
     return SoftmaxKL.apply(student, teacher, 2) * temperature**2 / (student.shape[0] * student.shape[1])
@@ -67,9 +67,8 @@ def check_norm(norm: str, divergence: str) -> None:
         or divergence not in ("kl", "mse")
         or (divergence == "kl" and norm in ("channel_mean", "none"))
     ):
-        raise ValueError(
-            f"norm: wanted channel or spatial with kl or mse, or channel_mean or none with mse, got {norm!r} with {divergence!r}"
-        )
+        wanted = "channel or spatial with kl or mse, or channel_mean or none with mse"
+        raise ValueError(f"norm: wanted {wanted}, got {norm!r} with {divergence!r}")
 
 # %% ../../../nbs/losses/segmentation/cwd.ipynb #3f31b1fc
 @without_autocast
@@ -80,7 +79,7 @@ def cwd_variant_loss(
     norm: str = "channel",  # "channel", "spatial", "channel_mean" or "none"
     divergence: str = "kl",  # "kl" or "mse"
 ) -> torch.Tensor:
-    "CWD with the normalisers of its ablation. Raises ValueError for maps as in `cwd_loss` and for a pair of norm and divergence that does not exist."
+    "CWD with its ablation's normalisers. Raises ValueError as `cwd_loss`, and for an unknown norm or divergence."
     check_maps(student_map, teacher_map, temperature)
     check_norm(norm, divergence)
     maps = same_precision(student_map, teacher_map.detach())
@@ -102,7 +101,7 @@ def cwd_cirkd_loss(
     | None = None,  # (teacher channels, student channels, 1, 1); unused where the channels agree
     temperature: float = 4.0,
 ) -> torch.Tensor:  # cwd_loss of the adapted map, times teacher channels / student channels
-    "CWD on features as CIRKD's code has it. Raises ValueError where channels differ and no fitting adapter weight is given."
+    "CWD on features as in CIRKD's code. Raises ValueError where channels differ and no fitting adapter is given."
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)
     before, after = student_features.shape[1], teacher_features.shape[1]
@@ -124,13 +123,12 @@ def replay(
 ) -> dict[str, np.ndarray]:  # loss and gradients
     "Recomputes a golden case of channel-wise distillation."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
-    maps, tau = (inputs["student"], inputs["teacher"]), hyper.get("tau", 1.0)
+    maps, tau = (inputs["student"], inputs["teacher"]), hyper["tau"]
     if meta["method"] == "CWDCIRKD":
         loss = cwd_cirkd_loss(*maps, inputs.get("adapter_weight"), tau)
-    else:
-        loss = cwd_variant_loss(
-            *maps, tau, hyper.get("norm", "channel"), hyper.get("div", hyper.get("divergence", "kl"))
-        )
+    else:  # the files name the divergence in two ways, and leave it out where it is the KL
+        name = "div" if "div" in hyper else "divergence"
+        loss = cwd_variant_loss(*maps, tau, hyper["norm"], hyper.get(name, "kl"))
     return loss_and_gradients(loss, inputs, meta)
 
 # %% ../../../nbs/losses/segmentation/cwd.ipynb #9fa4ff15
@@ -163,7 +161,7 @@ class CWDFeatures(Criterion):
 
     def __init__(
         self,
-        weight: float = 50.0,  # CIRKD's, and the paper's as remembered; run logs: 35 and 40
+        weight: float = 50.0,  # CIRKD's; run logs: 35 and 40
         temperature: float = 4.0,
         layer: str = "pyramid",  # in both networks
     ):

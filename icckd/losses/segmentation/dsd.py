@@ -14,16 +14,17 @@ import torch.nn.functional as F
 
 from ...core.checks import at_least_float32, check_features, check_number, check_same
 from ..criterion import Criterion, Step
-from ..replaying import wanted_gradients
+from ..replaying import check_fixed, wanted_gradients
 from ..resize import match_size
+from .pairwise import directions
 
 # %% ../../../nbs/losses/segmentation/dsd.ipynb #40164677
 def attention_moves(
     maps: list,  # of (batch, channels of its own, height, width), one a level, in one size
 ) -> list[torch.Tensor]:  # one (batch, positions) of length 1 a pair of levels
-    "The normalised differences of the levels' normalised attention maps."
+    "The normalised differences of the levels' normalised attention maps; 0, without gradient, where nothing moves."
     attention = [F.normalize(at_least_float32(x).square().mean(1).flatten(1), dim=1) for x in maps]
-    return [F.normalize(later - earlier, dim=1) for earlier, later in combinations(attention, 2)]
+    return [directions((later - earlier)[:, :, None])[..., 0] for earlier, later in combinations(attention, 2)]
 
 # %% ../../../nbs/losses/segmentation/dsd.ipynb #3096e8bd
 def psd_loss(
@@ -32,9 +33,8 @@ def psd_loss(
 ) -> torch.Tensor:  # 0 to 4 / positions
     "Pixel similarity (Feng et al. 2021). Raises ValueError for fewer than two levels and for maps of different sizes."
     if len(student_maps) != len(teacher_maps) or len(student_maps) < 2:
-        raise ValueError(
-            f"student_maps: wanted two levels or more, as many as teacher_maps, got {len(student_maps)} and {len(teacher_maps)}"
-        )
+        numbers = f"{len(student_maps)} and {len(teacher_maps)}"
+        raise ValueError(f"student_maps: wanted two levels or more, as many as teacher_maps, got {numbers}")
     for name, maps in (("student_maps", student_maps), ("teacher_maps", teacher_maps)):
         for level, x in enumerate(maps):
             check_features(f"{name}[{level}]", x)
@@ -79,6 +79,7 @@ def replay(
     meta: dict,  # its description
 ) -> dict[str, np.ndarray]:  # both losses and their gradients
     "Recomputes a golden case of double similarity distillation."
+    check_fixed(meta["hyper"], p=2, pool="2x2 average, ceil")
     levels = sum(name.startswith("teacher_") for name in case)
     teacher = [case[f"teacher_{level}"] for level in range(levels)]
     student = [case[f"student_{level}"].detach().clone().requires_grad_() for level in range(levels)]
@@ -99,21 +100,28 @@ class DSD(Criterion):
         psd_weight: float = 1000.0,  # CIRKD's
         csd_weight: float = 10.0,  # CIRKD's
         temperature: float = 4.0,  # of CSD
-        auxiliary: bool = True,  # whether both networks have `aux_logits`; False: `stage3` instead
+        auxiliary: bool = True,  # whether the student has `aux_logits`; False: its logits in their place
+        teacher_auxiliary: bool | None = None,  # the same of the teacher; None: as the student
     ):
         super().__init__(weight)
         check_number("psd_weight", psd_weight, least=0)
         check_number("csd_weight", csd_weight, least=0)
         check_number("temperature", temperature, above=0)
         self.psd_weight, self.csd_weight, self.temperature = psd_weight, csd_weight, temperature
-        self.student_layers = self.teacher_layers = ("aux_logits" if auxiliary else "stage3", "last")
+        teacher_auxiliary = auxiliary if teacher_auxiliary is None else teacher_auxiliary
+        self.student_layers, self.teacher_layers = (
+            ("aux_logits" if has_head else "logits", "pyramid") for has_head in (auxiliary, teacher_auxiliary)
+        )
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "`psd` and `csd`."
         teacher_logits, weight = step.teacher["weak"].logits, self.weight_at(step)
         student, teacher = (
-            [match_size(outputs[layer], teacher_logits) for layer in (*self.student_layers, "logits")]
-            for outputs in (step.student["weak"], step.teacher["weak"])
+            [match_size(outputs[layer], teacher_logits) for layer in (*layers, "logits")]
+            for outputs, layers in (
+                (step.student["weak"], self.student_layers),
+                (step.teacher["weak"], self.teacher_layers),
+            )
         )
         return {
             "psd": weight * self.psd_weight * psd_loss(student, teacher),

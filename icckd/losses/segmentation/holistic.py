@@ -50,7 +50,7 @@ def check_scores(
 def generator_loss(
     student_scores: torch.Tensor,  # the critic's scores of the student's maps
 ) -> torch.Tensor:  # scalar
-    "What the student minimises, the same in both modes (Liu et al. 2019). Raises ValueError for empty or non-finite scores."
+    "What the student minimises, in both modes (Liu et al. 2019). Raises ValueError for empty or non-finite scores."
     check_scores("student_scores", student_scores)
     return -at_least_float32(student_scores).mean()
 
@@ -61,7 +61,7 @@ def critic_loss(
     teacher_scores: torch.Tensor,  # the same shape, of the teacher's
     mode: str = "wgan-gp",  # or "hinge"
 ) -> torch.Tensor:  # scalar
-    "What the critic minimises, without the penalty. Raises ValueError for an unknown mode, unequal shapes, and empty or non-finite scores."
+    "What the critic minimises, without the penalty. Raises ValueError for an unknown mode and for bad scores."
     check_mode(mode)
     check_scores("student_scores", student_scores)
     check_scores("teacher_scores", teacher_scores)
@@ -81,7 +81,7 @@ def gradient_penalty(
     teacher_logits: torch.Tensor,  # the same shape
     mix: torch.Tensor,  # (batch, 1, 1, 1) in [0, 1]: the teacher's share
 ) -> torch.Tensor:  # scalar; reaches the critic's parameters only
-    "How far the critic's slope between the two maps is from 1 (Gulrajani et al. 2017, eq. 3), without its weight of 10. Raises ValueError for bad maps."
+    "How far the critic's slope between maps is from 1 (Gulrajani et al. 2017, eq. 3). Raises ValueError for bad maps."
     check_features("student_logits", student_logits)
     check_features("teacher_logits", teacher_logits)
     check_same("student_logits", student_logits, "teacher_logits", teacher_logits)
@@ -165,13 +165,13 @@ class CriticTraining(Criterion):
         size = tuple(max(n, self.size) for n in teacher.shape[2:])
         return resize(student, size), resize(teacher, size)
 
-    def own_parameters(self):
+    def critic_parameters(self):
         return list(self.critic.parameters()) if self.critic is not None else []
 
-    def make_own_optimizer(self):
-        return torch.optim.Adam(self.own_parameters(), self.learning_rate, betas=(0.9, 0.99))
+    def make_critic_optimizer(self):
+        return torch.optim.Adam(self.critic_parameters(), self.learning_rate, betas=(0.9, 0.99))
 
-    def own_loss(self, step):
+    def critic_loss(self, step):
         student, teacher = (x.detach() for x in self.logit_maps(step))
         terms = {"critic": self.critic_weight * critic_loss(self.critic(student), self.critic(teacher), self.mode)}
         if self.mode == "wgan-gp":

@@ -55,7 +55,7 @@ def cell_bytes(
     positions: int,  # of one cell
     itemsize: int = 4,  # bytes a number
 ) -> int:
-    "Working memory of one cell, forward and backward, measured to be about this: four of the cell, four of its product matrix."
+    "Working memory of one cell, forward and backward, as measured: four of the cell, four of its product matrix."
     product = positions if 3 * positions <= channels else channels
     return 4 * itemsize * (channels * positions + product**2)
 
@@ -68,7 +68,7 @@ def ickd_s_loss(
     max_bytes: int = 256
     * 2**20,  # bound of the working memory of one chunk of cells; at least one cell is always taken
 ) -> torch.Tensor:  # 0 to 4
-    "Mean over cells of the image-level ICKD loss (Liu et al. 2021, section 3.3). Raises ValueError for bad maps, shapes or grids."
+    "Mean over cells of ICKD-C's loss (Liu et al. 2021, section 3.3). Raises ValueError for bad maps, shapes or grids."
     check_number("max_bytes", max_bytes, least=1)
     check_features("student_features", student_features)
     check_features("teacher_features", teacher_features)

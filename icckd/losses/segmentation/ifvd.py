@@ -10,7 +10,7 @@ import torch
 
 from ...core.checks import at_least_float32, check_features, check_labels, check_number, check_same, without_autocast
 from ..criterion import Criterion
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 from ..resize import labels_at_size, match_size
 
 # %% ../../../nbs/losses/segmentation/ifvd.ipynb #80497573
@@ -72,7 +72,8 @@ def replay(
 ) -> dict:  # the loss and its gradient under the file's names
     "Recomputes a golden case of IFVD."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
-    labels, classes, ignored = inputs["labels"].long(), hyper["num_classes"], hyper.get("ignore", 255)
+    check_fixed(hyper, eps=1e-6)
+    labels, classes, ignored = inputs["labels"].long(), hyper["num_classes"], hyper["ignore"]
     labels = torch.where(
         (labels < 0) | (labels >= classes), ignored, labels
     )  # published code takes any such label for ignored

@@ -57,7 +57,7 @@ def local_loss(
     student_features: torch.Tensor,  # (batch, student channels, height, width)
     teacher_features: torch.Tensor,  # (batch, teacher channels, height, width)
 ) -> torch.Tensor:  # fourth power of the features' unit
-    "Local affinity by squared distances (SKD's CriterionLS, after Xie et al. 2018). Raises ValueError for bad or small maps."
+    "Local affinity by squared distances (SKD's CriterionLS). Raises ValueError for bad or small maps."
     check_local(student_features, teacher_features)
     maps = (neighbour_distances(at_least_float32(x)) for x in (student_features, teacher_features.detach()))
     return F.mse_loss(*maps)

@@ -55,7 +55,7 @@ class Mimic(Criterion):
     def __init__(
         self,
         weight: float = 10.0,  # CIRKD's
-        layer: str = "last",  # in both networks
+        layer: str = "pyramid",  # in both networks
     ):
         super().__init__(weight)
         self.layer = layer

@@ -36,12 +36,10 @@ def overhaul_loss(
     margins: list[torch.Tensor],  # (channels,) each, negative (0 is taken: a channel that never varies)
     normalisation: str = "released",  # "released": sums over the batch; "per_element": means
 ) -> torch.Tensor:  # scalar, squared feature units
-    "Margin loss of several stages (Heo et al. 2019). Raises ValueError for NaN, positive margins, unequal shapes or numbers of stages."
+    "Margin loss of several stages (Heo et al. 2019). Raises ValueError for NaN, positive margins, unequal maps."
     if not len(student_features) == len(teacher_features) == len(margins) > 0:
-        numbers = f"{len(teacher_features)} and {len(margins)}"
-        raise ValueError(
-            f"student_features: wanted as many maps as teacher_features and margins ({numbers}), got {len(student_features)}"
-        )
+        wanted = f"as many maps as teacher_features and margins ({len(teacher_features)} and {len(margins)})"
+        raise ValueError(f"student_features: wanted {wanted}, got {len(student_features)}")
     check_normalisation(normalisation)
     for margin in margins:
         check_margin(margin)

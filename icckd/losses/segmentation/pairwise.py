@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ...core.checks import check_features, check_number, check_same, describe, without_autocast
 from ..criterion import Criterion
-from ..replaying import loss_and_gradients, with_gradient
+from ..replaying import check_fixed, loss_and_gradients, with_gradient
 from ..resize import match_size, same_precision
 
 # %% ../../../nbs/losses/segmentation/pairwise.ipynb #7eff8f09
@@ -57,7 +57,7 @@ def channels_are_cheaper(student: torch.Tensor, teacher: torch.Tensor) -> bool:
 
 
 def squared_norm(x: torch.Tensor) -> torch.Tensor:
-    "Sum of squares, added up in float64: the three norms of the channel form nearly cancel when student and teacher agree."
+    "Sum of squares, added up in float64: the channel form's three norms nearly cancel when the networks agree."
     return torch.linalg.vector_norm(x, dtype=torch.float64).square()
 
 
@@ -88,7 +88,7 @@ def pairwise_loss(
     pool_scale: float = 0.5,  # `skd` only: pooling kernel as a share of the map
     by_channels: bool | None = None,  # the way of computing; None: the cheaper one
 ) -> torch.Tensor:  # scalar, mean squared difference of cosines in [0, 4]
-    "Pair-wise distillation (Liu et al. 2019). Raises ValueError for an unknown form, NaN, or maps of unequal batch or size."
+    "Pair-wise distillation (Liu et al. 2019). Raises ValueError for an unknown form, NaN, or maps that do not fit."
     for name, features in (("student_features", student_features), ("teacher_features", teacher_features)):
         check_features(name, features)
     check_same(
@@ -124,12 +124,17 @@ def replay(
     "Recomputes a golden case of pair-wise distillation."
     inputs = with_gradient(case, meta)
     form = {"PASKD": "skd", "PACVPR19": "cvpr19", "PACIRKD": "cirkd"}[meta["method"]]
-    loss = pairwise_loss(inputs["student"], inputs["teacher"], form, meta["hyper"].get("pool_scale", 0.5), by_channels)
+    options = {"by_channels": by_channels}
+    if form == "skd":
+        options["pool_scale"] = meta["hyper"]["pool_scale"]
+    elif form == "cirkd":
+        check_fixed(meta["hyper"], pool="2x2 max, ceil")
+    loss = pairwise_loss(inputs["student"], inputs["teacher"], form, **options)
     return loss_and_gradients(loss, inputs, meta)
 
 # %% ../../../nbs/losses/segmentation/pairwise.ipynb #2c46c5c8
 class PairWise(Criterion):
-    "Pair-wise distillation of one layer (Liu et al. 2019): 'skd' pooled nodes, 'cvpr19' the full map, 'cirkd' a 2 x 2 pool."
+    "Pair-wise distillation (Liu et al. 2019): 'skd' pooled nodes, 'cvpr19' the full map, 'cirkd' a 2 x 2 pool."
 
     def __init__(
         self,

@@ -16,12 +16,11 @@ from ..resize import match_size, same_precision
 
 # %% ../../../nbs/losses/segmentation/pixelwise.ipynb #2157d390
 def check_scale(scale: str, temperature: float) -> None:
-    "Raises ValueError for an unknown scale, a temperature that is not positive, and a temperature other than 1 with `skd`."
+    "Raises ValueError for an unknown scale, a temperature that is not positive, and one other than 1 with `skd`."
     check_number("temperature", temperature, above=0)
     if scale not in ("pixel", "skd", "ifvd") or (scale == "skd" and temperature != 1):
-        raise ValueError(
-            f"scale: wanted 'pixel', 'ifvd', or 'skd' (with temperature 1 only), got {scale!r}, temperature {temperature}"
-        )
+        got = f"{scale!r}, temperature {temperature}"
+        raise ValueError(f"scale: wanted 'pixel', 'ifvd', or 'skd' (with temperature 1 only), got {got}")
 
 # %% ../../../nbs/losses/segmentation/pixelwise.ipynb #e8508e54
 class SoftmaxKL(torch.autograd.Function):
@@ -49,7 +48,7 @@ def pixelwise_loss(
     temperature: float = 1.0,  # tau; all published segmentation runs use 1
     scale: str = "pixel",  # "pixel", "skd" or "ifvd", as in the table
 ) -> torch.Tensor:  # nats (a pixel, for scale "pixel")
-    "Pixel-wise KD. Raises ValueError for maps that differ in shape or are not finite, and for a temperature with `skd`."
+    "Pixel-wise KD. Raises ValueError for unequal shapes, maps that are not finite, and a temperature with `skd`."
     check_scale(scale, temperature)
     check_features("student_logits", student_logits)
     check_features("teacher_logits", teacher_logits)
@@ -74,7 +73,7 @@ def replay(
     "Recomputes a golden case of pixel-wise KD in its published scale."
     inputs, hyper = with_gradient(case, meta), meta["hyper"]
     scale = {"PISKD": "skd", "PIIFVD": "ifvd", "PICIRKD": "pixel"}[meta["method"]]
-    temperature = hyper.get("tau", hyper.get("temperature", 1.0))
+    temperature = hyper["temperature" if scale == "skd" else "tau"]
     return loss_and_gradients(pixelwise_loss(inputs["student"], inputs["teacher"], temperature, scale), inputs, meta)
 
 # %% ../../../nbs/losses/segmentation/pixelwise.ipynb #a900a00f

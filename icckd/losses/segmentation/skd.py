@@ -18,7 +18,7 @@ class SKDS(Sum):
     def __init__(
         self,
         pixelwise: float = 10.0,  # weight on the cross-entropy summed over the batch
-        pairwise: float = 10.0,  # the paper's as remembered; its code publishes none
+        pairwise: float = 10.0,  # unverified; its code publishes none
         holistic: float = 0.1,
         mode: str = "wgan-gp",  # the critic's, or "hinge"
         size: int = 65,  # the critic's; smaller logit maps are resized to it

@@ -87,7 +87,7 @@ def strips_of(
             near = slice(max(0, floor(top * step - 0.01)), floor((end - 1) * step + 0.01) + 2)
             yield Strip(slice(image, image + images), slice(top, end), near)
 
-# %% ../../../nbs/losses/segmentation/cross_entropy.ipynb #ab2b4efc
+# %% ../../../nbs/losses/segmentation/cross_entropy.ipynb #9517144c
 class Upsampling:
     "Bilinear upsampling of maps (aligned corners) in strips of rows, and its transpose for gradients."
 
@@ -95,9 +95,12 @@ class Upsampling:
         self,
         maps: torch.Tensor,  # (batch, classes, h, w), float32 or float64
         size: tuple[int, int],  # (height, width) wanted
-        elements: int | None = None,  # of a strip; None: 2**17 on a CPU, for its cache, and 2**24 elsewhere
+        elements: int | None = None,  # of a strip, about; None: a 32nd of all within 2**17..2**20, off the CPU 2**24
     ):
-        self.elements = elements or 2 ** (17 if maps.device.type == "cpu" else 24)
+        few = (
+            len(maps) * maps.shape[1] * size[0] * size[1] // 32
+        )  # strips that are too many cost time, too large memory
+        self.elements = elements or (min(max(few, 2**17), 2**20) if maps.device.type == "cpu" else 2**24)
         self.maps, self.size = maps, tuple(size)
         self.down = interpolation_matrix(maps.shape[2], size[0], maps)
         self.across = None if maps.shape[3] == size[1] else interpolation_matrix(maps.shape[3], size[1], maps)

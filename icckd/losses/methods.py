@@ -15,7 +15,7 @@ from inspect import Parameter, signature
 from types import NoneType
 from typing import get_args
 
-# %% ../../nbs/losses/methods.ipynb #10e051ba
+# %% ../../nbs/losses/methods.ipynb #e46e6533
 from ..core.checks import check_number, describe, near_matches
 from .classification.ab import AB
 from .classification.at import AT
@@ -30,13 +30,18 @@ from .classification.ft import FT
 from .classification.ickd import ICKDC
 from .classification.kd import KD
 from .classification.mlld import MLLD
+from .classification.nkd import NKD
+from .classification.normkd import NormKD
 from .classification.nst import NST
 from .classification.ofd import OFD
 from .classification.pkt import PKT
 from .classification.reviewkd import ReviewKD
 from .classification.rkd import RKD
+from .classification.rld import RLD
 from .classification.sp import SP
+from .classification.ttm import TTM
 from .classification.vid import VID
+from .classification.wttm import WTTM
 from .criterion import Criterion, Sum
 from .segmentation.at import SegmentationAT
 from .segmentation.cirkd import CIRKD
@@ -135,7 +140,7 @@ _REVIEW_WEIGHT = {
     ("resnet32x4", "shufflenetv2"): 8.0,
 }
 
-# %% ../../nbs/losses/methods.ipynb #0a6f9410
+# %% ../../nbs/losses/methods.ipynb #e56fdcca
 def with_cross_entropy(**terms: Callable) -> dict[str, Callable]:
     "The cross-entropy with weight 1 beside the method's terms: what most rows of classification are."
     return {"ce": CrossEntropy, **terms}
@@ -175,7 +180,16 @@ def _reviewkd(c: Context, **options) -> dict[str, Callable]:
 def _mlld(c: Context, **options) -> Callable:
     "MLLD's weights: 0.1 / 0.9 and T = 4 on CIFAR-100, 0.5 / 0.5 and T = 1 on ImageNet."
     weights = {"ce_weight": 0.5, "kd_weight": 0.5, "base_temperature": 1.0} if c.dataset == "imagenet" else {}
-    return partial(MLLD, **weights, **options)
+    return partial(_mlld_term, **weights, **options)
+
+
+@wraps(MLLD)
+def _mlld_term(*, weight: float = 1.0, **options) -> MLLD:
+    "MLLD whose weight leaves its own cross-entropy alone, as other methods' weights do."
+    check_number("weight", weight, least=0)
+    criterion = MLLD(**options)
+    criterion.kd_weight *= weight
+    return criterion
 
 # %% ../../nbs/losses/methods.ipynb #fb478908
 def _ickd_c_with_kd(c: Context) -> dict[str, Callable]:
@@ -361,7 +375,7 @@ _SEGMENTATION = [
     Method("dsd", "DSD", lambda c: _segmentation(c, dsd=partial(DSD, auxiliary=c.auxiliary)), ("DSD",)),
 ]
 
-# %% ../../nbs/losses/methods.ipynb #076d14d5
+# %% ../../nbs/losses/methods.ipynb #85cf066b
 _LSKD = {  # (temperature, weight); elsewhere 2 and 9
     ("vgg13", "vgg8"): (3.0, 9.0),
     ("resnet110", "resnet20"): (4.0, 12.0),
@@ -389,19 +403,120 @@ def _lskd_dkd(c: Context) -> dict[str, Callable]:
     term = partial(DKD, weight=weight, beta=beta, temperature=temperature, standardise=True)
     return with_cross_entropy(lskd_dkd=term)
 
-# %% ../../nbs/losses/methods.ipynb #e3ec85d0
+
+def _lskd_mlld(c: Context) -> Callable:
+    "MLLD whose instance terms see standardised logits."
+    weight = 6.0 if c.pair == ("vgg13", "vgg8") else 9.0
+    return partial(_mlld_term, kd_weight=weight, base_temperature=2.0, standardise=True)
+
+# %% ../../nbs/losses/methods.ipynb #64d90b9b
+_TTM = {  # (power, weight); elsewhere the class's own
+    ("resnet56", "resnet20"): (0.3, 7.0),
+    ("resnet110", "resnet20"): (0.2, 8.0),
+    ("resnet110", "resnet32"): (0.1, 33.0),
+    ("resnet32x4", "resnet8x4"): (0.1, 100.0),
+    ("vgg13", "vgg8"): (0.1, 45.0),
+    ("wrn_40_2", "wrn_16_2"): (0.1, 101.0),
+    ("wrn_40_2", "wrn_40_1"): (0.1, 76.0),
+    ("vgg13", "mobilenetv2"): (0.2, 16.0),
+    ("resnet50", "mobilenetv2"): (0.2, 20.0),
+    ("resnet50", "vgg8"): (0.1, 70.0),
+    ("resnet32x4", "shufflenetv1"): (0.2, 12.0),
+    ("resnet32x4", "shufflenetv2"): (0.4, 40.0),
+    ("wrn_40_2", "shufflenetv1"): (0.3, 8.0),
+}
+_WTTM = {
+    ("resnet56", "resnet20"): (0.3, 1.5),
+    ("resnet110", "resnet20"): (0.2, 2.0),
+    ("resnet110", "resnet32"): (0.1, 1.5),
+    ("resnet32x4", "resnet8x4"): (0.1, 3.0),
+    ("vgg13", "vgg8"): (0.1, 2.25),
+    ("wrn_40_2", "wrn_16_2"): (0.1, 4.0),
+    ("wrn_40_2", "wrn_40_1"): (0.1, 3.0),
+    ("vgg13", "mobilenetv2"): (0.2, 3.0),
+    ("resnet50", "mobilenetv2"): (0.2, 5.0),
+    ("resnet50", "vgg8"): (0.1, 2.0),
+    ("resnet32x4", "shufflenetv1"): (0.2, 1.4),
+    ("resnet32x4", "shufflenetv2"): (0.4, 16.0),
+    ("wrn_40_2", "shufflenetv1"): (0.3, 3.0),
+}
+_WTTM_WITHOUT_LABELS = {  # power; elsewhere 0.4, the middle of these
+    ("resnet56", "resnet20"): 0.6,
+    ("resnet110", "resnet20"): 0.4,
+    ("resnet110", "resnet32"): 0.4,
+    ("resnet32x4", "resnet8x4"): 0.5,
+    ("vgg13", "vgg8"): 0.2,
+    ("wrn_40_2", "wrn_16_2"): 0.2,
+    ("wrn_40_2", "wrn_40_1"): 0.5,
+}
+
+
+def _ttm(c: Context) -> dict[str, Callable]:
+    "TTM with the pair's power and weight."
+    power, weight = _TTM.get(c.pair, (0.1, 45.0))
+    return with_cross_entropy(ttm=partial(TTM, weight=weight, power=power))
+
+
+def _wttm(c: Context) -> dict[str, Callable]:
+    "WTTM with the pair's power and weight."
+    power, weight = _WTTM.get(c.pair, (0.1, 2.25))
+    if c.dataset == "imagenet":
+        power, weight = (0.8, 1.6) if c.student.endswith("resnet18") else (0.7, 3.5)
+    return with_cross_entropy(wttm=partial(WTTM, weight=weight, power=power))
+
+
+def _wttm_without_labels(c: Context) -> dict[str, Callable]:
+    "WTTM alone, with the pair's power."
+    return {"wttm": partial(WTTM, weight=1.0, power=_WTTM_WITHOUT_LABELS.get(c.pair, 0.4))}
+
+
+def _rld(c: Context) -> dict[str, Callable]:
+    "RLD: one setting on CIFAR-100; on ImageNet a beta for each pair, T = 1 and one epoch of warm-up."
+    if c.dataset != "imagenet":
+        return with_cross_entropy(rld=RLD)
+    beta = 0.5 if c.student.endswith("resnet18") else 2.0
+    return with_cross_entropy(rld=partial(_short_warm_up(RLD), beta=beta, temperature=1.0))
+
+
+def _nkd(c: Context) -> dict[str, Callable]:
+    "NKD as on CIFAR-100 (gamma 3.5, T = 3) or on ImageNet (1.5, 1)."
+    options = {"gamma": 1.5, "temperature": 1.0} if c.dataset == "imagenet" else {}
+    return with_cross_entropy(nkd=partial(NKD, **options))
+
+
+def _normkd(c: Context) -> dict[str, Callable]:
+    "NormKD as on CIFAR-100 (0.1 / 0.9, two standard deviations) or on ImageNet (0.5 / 0.5, one)."
+    ce, weight, temperature = (0.5, 0.5, 1.0) if c.dataset == "imagenet" else (0.1, 0.9, 2.0)
+    term = partial(NormKD, weight=weight, temperature=temperature)
+    return {"ce": partial(CrossEntropy, weight=ce), "normkd": term}
+
+# %% ../../nbs/losses/methods.ipynb #1d7e525a
 _NEWER = [
     Method("lskd", "LSKD", _lskd, ("LSKD_KD",), note="KD on standardised logits"),
     Method("lskd_dkd", "LSKD-DKD", _lskd_dkd, ("LSKD_DKD",), note="DKD on standardised logits"),
+    Method("lskd_mlld", "LSKD-MLLD", _lskd_mlld, ("LSKD_MLLD",), note="MLLD on standardised logits, 480 epochs"),
+    Method("ttm", "TTM", _ttm, ("TTM",)),
+    Method("wttm", "WTTM", _wttm, ("WTTM",)),
+    Method(
+        "wttm.without_labels",
+        "WTTM without cross-entropy",
+        _wttm_without_labels,
+        ("WTTM without CE",),
+        variant="without_labels",
+        note="no weight is published: 1",
+    ),
+    Method("rld", "RLD", _rld, ("RLD",)),
+    Method("nkd", "NKD", _nkd, ("NKD",), note="no settings are published for these pairs: those of ResNet34/ResNet18"),
+    Method("normkd", "NormKD", _normkd),
 ]
 
-# %% ../../nbs/losses/methods.ipynb #f927a74b
+# %% ../../nbs/losses/methods.ipynb #881bafbf
 METHODS = {
     "classification": {m.name: m for m in [*_CLASSIFICATION, *(replace(m, group=GROUPS[1]) for m in _NEWER)]},
     "segmentation": {m.name: m for m in _SEGMENTATION},
 }
 
-# %% ../../nbs/losses/methods.ipynb #03c41e1f
+# %% ../../nbs/losses/methods.ipynb #fbb498be
 _DECIDED = {field.name for field in fields(Context)} | {"view"}  # by the data, the pair and the row: no options
 _WEIGHT = Parameter("weight", Parameter.KEYWORD_ONLY, default=1.0, annotation=float)  # of a sum of terms
 
@@ -420,7 +535,7 @@ def _arguments(method: Method, context: Context) -> dict[str, Parameter]:  # opt
                 found[prefix + name] = argument
     return found
 
-# %% ../../nbs/losses/methods.ipynb #2012c4ea
+# %% ../../nbs/losses/methods.ipynb #d0654a7d
 def default_options(
     name: str,  # of a method; options in it change nothing here
     context: Context,
@@ -435,7 +550,7 @@ def default_options(
         values[option] = getattr(made, argument.name, None) if argument.default is None else argument.default
     return values
 
-# %% ../../nbs/losses/methods.ipynb #f665a768
+# %% ../../nbs/losses/methods.ipynb #05513a58
 def _text(value) -> str:
     "A value as a name would write it, numbers to six digits."
     if isinstance(value, (tuple, list)):
@@ -474,7 +589,7 @@ _KINDS = {  # of an argument: what is wanted, how it is written, how it is read
     tuple: ("integers joined by x, as 4x4", r"\d+(x\d+)*", lambda text: tuple(map(int, text.split("x")))),
 }
 
-# %% ../../nbs/losses/methods.ipynb #e7946fad
+# %% ../../nbs/losses/methods.ipynb #468cf02f
 def _table(name: str, task: str) -> dict[str, Method]:
     "The task's rows. Raises ValueError for an unknown task and for a name that is no text."
     if not isinstance(task, str) or task not in METHODS:
@@ -485,7 +600,7 @@ def _table(name: str, task: str) -> dict[str, Method]:
         raise ValueError(f"name: wanted a method's name, got {describe(name)}")
     return METHODS[task]
 
-# %% ../../nbs/losses/methods.ipynb #5745ffc6
+# %% ../../nbs/losses/methods.ipynb #c9d978cb
 def _split(name: str) -> tuple[str, dict[str, str]]:  # (name without options, option -> text in its shortest form)
     "The parts of a name. Raises ValueError for what is not written NAME:option=value,option=value."
     plain, colon, text = name.partition(":")
@@ -513,7 +628,7 @@ def canonical_name(
         raise ValueError(f"name: wanted a method's name, got {describe(name)}")
     return _join(*_split(name))
 
-# %% ../../nbs/losses/methods.ipynb #e7e8bdb4
+# %% ../../nbs/losses/methods.ipynb #d40401f4
 def find_method(
     name: str,  # e.g. "kd", "ickd_c+kd", "cwd.features", "crd+kd", "pkt:weight=3000"
     task: str,  # "classification" or "segmentation"
@@ -551,7 +666,7 @@ def _with_options(method: Method, given: dict[str, str], context: Context) -> Me
     found.build(context)  # the classes know the ranges
     return found
 
-# %% ../../nbs/losses/methods.ipynb #5f0e9605
+# %% ../../nbs/losses/methods.ipynb #81070d26
 def _with_kd(name: str, task: str) -> Method:
     "The row of NAME+kd. Raises ValueError for a method that compares logits already, and for an unknown name."
     table = METHODS[task]
@@ -568,7 +683,7 @@ def _with_kd(name: str, task: str) -> Method:
         published_as=tuple(f"{alias}+KD" for alias in row.published_as),
     )
 
-# %% ../../nbs/losses/methods.ipynb #7fc32398
+# %% ../../nbs/losses/methods.ipynb #987bcb68
 def create_criterion(
     name: str,
     context: Context,

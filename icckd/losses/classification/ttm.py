@@ -13,14 +13,14 @@ from .kd import divergences
 from ..criterion import Criterion, Step
 from ..replaying import loss_and_gradients, with_gradient
 
-# %% ../../../nbs/losses/classification/ttm.ipynb #4487b2aa
+# %% ../../../nbs/losses/classification/ttm.ipynb #734f8e21
 @without_autocast
 def ttm_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
     power: float = 0.1,  # > 0, the exponent of the teacher's probabilities: one over a temperature
 ) -> torch.Tensor:  # scalar, nats
-    "Mean divergence of the student's probabilities from the teacher's transformed ones. Raises ValueError for bad input."
+    "Mean divergence of the student from the teacher's transformed probabilities. Raises ValueError for bad input."
     check_logits("student_logits", student_logits)
     check_logits("teacher_logits", teacher_logits)
     check_same("student_logits", student_logits, "teacher_logits", teacher_logits, what="(batch, classes)")

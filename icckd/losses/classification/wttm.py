@@ -13,14 +13,14 @@ from .kd import divergences
 from ..criterion import Criterion, Step
 from ..replaying import loss_and_gradients, with_gradient
 
-# %% ../../../nbs/losses/classification/wttm.ipynb #86067510
+# %% ../../../nbs/losses/classification/wttm.ipynb #27b94931
 @without_autocast
 def wttm_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
     power: float = 0.1,  # > 0, the exponent of the teacher's probabilities: one over a temperature
 ) -> torch.Tensor:  # scalar, nats
-    "TTM with each sample weighted by the sum of the teacher's transformed probabilities. Raises ValueError for bad input."
+    "TTM, each sample weighted by the sum of the teacher's powers. Raises ValueError for bad input."
     check_logits("student_logits", student_logits)
     check_logits("teacher_logits", teacher_logits)
     check_same("student_logits", student_logits, "teacher_logits", teacher_logits, what="(batch, classes)")

@@ -87,7 +87,7 @@ def strips_of(
             near = slice(max(0, floor(top * step - 0.01)), floor((end - 1) * step + 0.01) + 2)
             yield Strip(slice(image, image + images), slice(top, end), near)
 
-# %% ../../../nbs/losses/segmentation/cross_entropy.ipynb #9517144c
+# %% ../../../nbs/losses/segmentation/cross_entropy.ipynb #2ff7d324
 class Upsampling:
     "Bilinear upsampling of maps (aligned corners) in strips of rows, and its transpose for gradients."
 
@@ -97,10 +97,9 @@ class Upsampling:
         size: tuple[int, int],  # (height, width) wanted
         elements: int | None = None,  # of a strip, about; None: a 32nd of all within 2**17..2**20, off the CPU 2**24
     ):
-        few = (
-            len(maps) * maps.shape[1] * size[0] * size[1] // 32
-        )  # strips that are too many cost time, too large memory
-        self.elements = elements or (min(max(few, 2**17), 2**20) if maps.device.type == "cpu" else 2**24)
+        # Each strip costs a few dozen calls, and what is larger than the cache costs time too.
+        share = len(maps) * maps.shape[1] * size[0] * size[1] // 32
+        self.elements = elements or (min(max(share, 2**17), 2**20) if maps.device.type == "cpu" else 2**24)
         self.maps, self.size = maps, tuple(size)
         self.down = interpolation_matrix(maps.shape[2], size[0], maps)
         self.across = None if maps.shape[3] == size[1] else interpolation_matrix(maps.shape[3], size[1], maps)

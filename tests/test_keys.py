@@ -15,10 +15,9 @@ from icckd.training.recipes import RECIPES
 
 SCRIPT = """
 import json
-from icckd.core.files import code_digest
 from icckd.losses.methods import Context, create_criterion
-from icckd.runs.records import used_modules
-print(json.dumps({name: code_digest(*used_modules(create_criterion(name, Context()))) for name in ("none", "kd", "at", "ickd_c+kd")}))
+from icckd.runs.keys import digest_of_code, used_code
+print(json.dumps({name: digest_of_code(used_code(create_criterion(name, Context()))) for name in ("none", "kd", "at", "ickd_c+kd")}))
 """
 
 
@@ -61,7 +60,7 @@ def test_a_loss_changes_the_students_that_used_it_and_no_others(library):
         "losses/classification/kd.py",
         lambda s: s.replace("temperature**2", "temperature**3") if "temperature**2" in s else s + "\nextra = 1\n",
     ) == {"kd", "ickd_c+kd"}
-    assert changed_by(library, "losses/classification/at.py", lambda s: s + "\nextra = 1\n") == {"at"}
+    assert changed_by(library, "losses/classification/at.py", lambda s: s.replace("def at_loss(", "def at_loss(unused=None, *, ") if False else s + "\nprint()\n") == {"at"}
 
 
 def test_the_trainer_changes_all(library):

@@ -29,6 +29,7 @@ from icckd.losses.methods import (
     published_method,
     with_cross_entropy,
 )
+from icckd.reporting.published import published
 from icckd.training.trainer import fit
 
 ROWS = [pytest.param(task, name, id=f"{task}-{name}") for task, table in METHODS.items() for name in table]
@@ -171,6 +172,14 @@ def test_names_and_titles(task, name):
         assert option in given.variant and given.group == row.group and given.note == row.note
 
 
+def test_newer_methods_are_found_in_their_table():
+    rows = published("newer_cifar100")
+    names = dict(zip(rows["method"], rows["our_method"]))
+    assert [name for name, ours in names.items() if not ours] == ["Teacher"]
+    newer = {name for name, row in METHODS["classification"].items() if row.group == GROUPS[1] and row.published_as}
+    assert newer <= set(names.values())
+
+
 @pytest.mark.parametrize(
     ("written", "wanted"),
     {
@@ -190,8 +199,8 @@ def test_one_spelling(written, wanted):
     assert canonical_name(written) == wanted == canonical_name(wanted)
     task = "classification" if written.partition(":")[0] in METHODS["classification"] else "segmentation"
     assert find_method(written, task).name == wanted
-    contexts = context_of(task)
-    same = (describe_criterion(create_criterion(name, contexts)) for name in (written, wanted))
+    context = context_of(task)
+    same = (describe_criterion(create_criterion(name, context)) for name in (written, wanted))
     assert next(same) == next(same)
 
 

@@ -140,7 +140,7 @@ _REVIEW_WEIGHT = {
     ("resnet32x4", "shufflenetv2"): 8.0,
 }
 
-# %% ../../nbs/losses/methods.ipynb #e56fdcca
+# %% ../../nbs/losses/methods.ipynb #0a6f9410
 def with_cross_entropy(**terms: Callable) -> dict[str, Callable]:
     "The cross-entropy with weight 1 beside the method's terms: what most rows of classification are."
     return {"ce": CrossEntropy, **terms}
@@ -180,16 +180,7 @@ def _reviewkd(c: Context, **options) -> dict[str, Callable]:
 def _mlld(c: Context, **options) -> Callable:
     "MLLD's weights: 0.1 / 0.9 and T = 4 on CIFAR-100, 0.5 / 0.5 and T = 1 on ImageNet."
     weights = {"ce_weight": 0.5, "kd_weight": 0.5, "base_temperature": 1.0} if c.dataset == "imagenet" else {}
-    return partial(_mlld_term, **weights, **options)
-
-
-@wraps(MLLD)
-def _mlld_term(*, weight: float = 1.0, **options) -> MLLD:
-    "MLLD whose weight leaves its own cross-entropy alone, as other methods' weights do."
-    check_number("weight", weight, least=0)
-    criterion = MLLD(**options)
-    criterion.kd_weight *= weight
-    return criterion
+    return partial(MLLD, **weights, **options)
 
 # %% ../../nbs/losses/methods.ipynb #fb478908
 def _ickd_c_with_kd(c: Context) -> dict[str, Callable]:
@@ -375,7 +366,7 @@ _SEGMENTATION = [
     Method("dsd", "DSD", lambda c: _segmentation(c, dsd=partial(DSD, auxiliary=c.auxiliary)), ("DSD",)),
 ]
 
-# %% ../../nbs/losses/methods.ipynb #85cf066b
+# %% ../../nbs/losses/methods.ipynb #4a480d6f
 _LSKD = {  # (temperature, weight); elsewhere 2 and 9
     ("vgg13", "vgg8"): (3.0, 9.0),
     ("resnet110", "resnet20"): (4.0, 12.0),
@@ -407,7 +398,7 @@ def _lskd_dkd(c: Context) -> dict[str, Callable]:
 def _lskd_mlld(c: Context) -> Callable:
     "MLLD whose instance terms see standardised logits."
     weight = 6.0 if c.pair == ("vgg13", "vgg8") else 9.0
-    return partial(_mlld_term, kd_weight=weight, base_temperature=2.0, standardise=True)
+    return partial(MLLD, kd_weight=weight, base_temperature=2.0, standardise=True)
 
 # %% ../../nbs/losses/methods.ipynb #64d90b9b
 _TTM = {  # (power, weight); elsewhere the class's own

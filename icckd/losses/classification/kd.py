@@ -46,14 +46,16 @@ def kd_loss(
     teacher_log = F.log_softmax(teacher / temperature, dim=1)
     return temperature**2 * F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True)
 
-# %% ../../../nbs/losses/classification/kd.ipynb #8f91d7dd
+# %% ../../../nbs/losses/classification/kd.ipynb #462d23b0
 def divergences(
     student_log: torch.Tensor,  # (batch, classes) log-probabilities
     teacher_log: torch.Tensor,  # the same; -inf in both at classes that are left out
 ) -> torch.Tensor:  # (batch,) nats
     "KL(teacher || student) of every sample, with its digits also where the two nearly agree."
-    differences = (teacher_log - student_log).masked_fill(teacher_log == -torch.inf, 0.0)
-    return (teacher_log.exp() * differences + (student_log.exp() - teacher_log.exp())).sum(1)
+    student, teacher = student_log.exp(), teacher_log.exp()
+    gap = (student_log - teacher_log).masked_fill(teacher_log == -torch.inf, 0.0)
+    change = torch.where(gap < 1, teacher * gap.clamp(max=1).expm1(), student - teacher)  # exp(gap) may overflow
+    return (change - teacher * gap).sum(1)
 
 # %% ../../../nbs/losses/classification/kd.ipynb #23ba29f0
 GOLDEN = ("KD", "LSKD_KD")  # the cases that `replay` recomputes

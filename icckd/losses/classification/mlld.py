@@ -229,4 +229,4 @@ class MLLD(Criterion):
         logits = student["weak"], teacher["weak"], step.labels, student.get("strong"), teacher.get("strong")
         terms = mlld_terms(*logits, self.variant, self.base_temperature, self.standardise)
         weight = self.weight_at(step)
-        return {name: (self.ce_weight if name == "ce" else weight * self.kd_weight) * x for name, x in terms.items()}
+        return {name: weight * (self.ce_weight if name == "ce" else self.kd_weight) * x for name, x in terms.items()}

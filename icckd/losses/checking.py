@@ -37,7 +37,7 @@ def _assert_unchanged(loss: Callable, inputs: tuple, changes: dict[str, Callable
         assert name in changes, f"unchanged_by: no such change {name!r}; known: {', '.join(changes)}"
         _assert_near(f"{name}: the loss should not see it; value", loss(*changes[name](*inputs)), value, 1e-10)
 
-# %% ../../nbs/losses/checking.ipynb #f070655a
+# %% ../../nbs/losses/checking.ipynb #024a3a25
 def _assert_gradient(loss: Callable, student: torch.Tensor, teacher: torch.Tensor, *labels: torch.Tensor) -> None:
     "The gradient is that of finite differences, none reaches the teacher, and the inputs stay as they were."
     before = student.clone(), teacher.clone()
@@ -50,7 +50,7 @@ def _assert_gradient(loss: Callable, student: torch.Tensor, teacher: torch.Tenso
     right = gradcheck(lambda x: loss(x, teacher.detach(), *labels), student, raise_exception=False)
     assert right, "gradient: differs from finite differences"
 
-
+# %% ../../nbs/losses/checking.ipynb #9f394d18
 def _assert_single_precision(loss: Callable, cases: dict[str, tuple]) -> None:
     "In float32, value and gradient are those of float64; a case has a tolerance for each of them, and its inputs."
     for what, (*tolerances, (student, teacher, *labels)) in cases.items():
@@ -61,7 +61,7 @@ def _assert_single_precision(loss: Callable, cases: dict[str, tuple]) -> None:
             assert got.isfinite().all(), f"float32, {what}: the {part} is not finite"
             _assert_near(f"float32, {what}: {part}", got, wanted, tolerance)
 
-# %% ../../nbs/losses/checking.ipynb #2e983eb7
+# %% ../../nbs/losses/checking.ipynb #c0a91833
 def _assert_half_precision(loss: Callable, student: torch.Tensor, teacher: torch.Tensor, *labels: torch.Tensor) -> None:
     "Half precision is lifted to float32 first, also inside an autocast."
     for dtype in (torch.bfloat16, torch.float16):
@@ -74,7 +74,7 @@ def _assert_half_precision(loss: Callable, student: torch.Tensor, teacher: torch
                 inside = loss(*given, *labels)
             assert torch.equal(inside, wanted), f"autocast: changes the value for {given[0].dtype} inputs"
 
-
+# %% ../../nbs/losses/checking.ipynb #4c342bf4
 def _assert_finite_at_zero(loss: Callable, student: torch.Tensor, teacher: torch.Tensor, *labels: torch.Tensor) -> None:
     "All entries equal: a network that knows nothing, a dead layer."
     student, teacher = student.float(), teacher.float()
@@ -88,7 +88,7 @@ def _assert_finite_at_zero(loss: Callable, student: torch.Tensor, teacher: torch
         for part, x in zip(("value", "gradient"), _value_and_gradient(loss, *pair, *labels)):
             assert x.isfinite().all(), f"all entries equal ({who}): the {part} is not finite"
 
-# %% ../../nbs/losses/checking.ipynb #4737d5b9
+# %% ../../nbs/losses/checking.ipynb #d3ba470e
 def _assert_refused(call: Callable, given: str, names: tuple[str, ...]) -> None:
     "The call raises a ValueError of one line that begins with one of the names."
     try:
@@ -121,7 +121,7 @@ def _assert_errors(loss: Callable, inputs: tuple, wrong: dict[str, tuple], optio
         for value in values:
             _assert_refused(lambda: loss(*inputs, **{option: value}), f"{option}={value!r}", (option,))
 
-# %% ../../nbs/losses/checking.ipynb #288f736b
+# %% ../../nbs/losses/checking.ipynb #f4251869
 LOGIT_CHANGES = {
     # a constant added to each sample's logits
     "shift": lambda student, teacher, *labels: (student + 3, teacher - 2, *labels),
@@ -138,7 +138,7 @@ LOGIT_CHANGES = {
     "scale": lambda student, teacher, *labels: (7 * student, 0.3 * teacher, *labels),
 }
 
-# %% ../../nbs/losses/checking.ipynb #b6751f90
+# %% ../../nbs/losses/checking.ipynb #4dbe582a
 def check_logit_loss(
     loss: Callable,  # loss(student_logits, teacher_logits), or with labels as the third argument
     labels: bool = False,  # whether it takes them
@@ -166,7 +166,7 @@ def check_logit_loss(
             wrong[f"labels {given}"] = (student, teacher, y)
     _assert_errors(loss, (student, teacher, *more), wrong, wrong_options or {})
 
-
+# %% ../../nbs/losses/checking.ipynb #1fd49376
 def _check_numbers(loss, inputs, draw, changes, unchanged_by, zero_at_teacher, near) -> None:
     "The part that losses on logits and on features share; `draw` gives noise in the student's shape."
     student, teacher, *labels = inputs
@@ -186,7 +186,7 @@ def _check_numbers(loss, inputs, draw, changes, unchanged_by, zero_at_teacher, n
     _assert_half_precision(loss, *inputs)
     _assert_finite_at_zero(loss, *inputs)
 
-# %% ../../nbs/losses/checking.ipynb #8ad5900a
+# %% ../../nbs/losses/checking.ipynb #16379e65
 FEATURE_CHANGES = {
     # the size of either network's features
     "scale": lambda student, teacher: (7 * student, 0.3 * teacher),
@@ -200,7 +200,7 @@ FEATURE_CHANGES = {
     "repetition": lambda student, teacher: (torch.cat([student] * 3), torch.cat([teacher] * 3)),
 }
 
-
+# %% ../../nbs/losses/checking.ipynb #aa82a854
 def check_feature_loss(
     loss: Callable,  # loss(student_features, teacher_features)
     student_shape: tuple[int, ...],  # batch first; small, since every entry is differentiated numerically
@@ -222,7 +222,7 @@ def check_feature_loss(
     }
     _assert_errors(loss, (student, teacher), wrong, wrong_options or {})
 
-# %% ../../nbs/losses/checking.ipynb #8cdbe70a
+# %% ../../nbs/losses/checking.ipynb #9a47cc1d
 def check_golden(
     replay: Callable,  # replay(case, meta) of a loss module
     methods: tuple[str, ...],  # its GOLDEN

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..core.files import code_digest, digest_bytes, digest_file, digest_json, write_atomically, write_json
+from ..core.code import code_digest
+from ..core.files import digest_bytes, digest_file, digest_json, write_atomically, write_json
 from ..data.create import DATASETS
 from ..runs.plan import make_jobs
 from ..runs.profiles import find_profile
@@ -59,7 +60,7 @@ def inputs_digest(paper: str, profile: str, results: str) -> str:
     }
     values = {p.name: digest_file(p) for p in sorted((Path(__file__).parent / "published").glob("*.csv"))}
     modules = [f"icckd.reporting.{p.stem}" for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
-    return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(*modules)])
+    return digest_json([records, values, digest_bytes(_code_cells(_notebook(paper)).encode()), code_digest(modules)])
 
 # %% ../../nbs/reporting/reports.ipynb #d45941c3
 def prepare_manifests(

@@ -123,7 +123,7 @@ def record_state(
     if "code" not in record:  # of an earlier form
         return "stale"
     role, method = ("teacher", "none") if record["method"] == "teacher" else ("student", record["method"])
-    kind = "cuda" if record["device"] != "cpu" else "cpu"  # "auto" takes what there was
+    kind = "cpu" if record.get("device", "cpu") == "cpu" else "cuda"  # "auto" takes what there was
     device = kind if values["device"] == "auto" else torch.device(values["device"]).type
     try:
         described = describe_criterion(create_criterion(method, Context(**record["context"])))

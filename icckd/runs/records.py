@@ -42,7 +42,7 @@ def record_name(dataset: str, teacher: str, student: str | None, method: str, re
 # %% ../../nbs/runs/records.ipynb #67f70834
 RECORD_FIELDS = (  # that plan and reports read
     *("key", "status", "error", "dataset", "teacher", "student", "method", "seed", "recipe", "last", "best", "seconds"),
-    *("context", "data_digest", "weights_digest", "history", "parameters", "device"),
+    *("context", "data_digest", "weights_digest", "history", "parameters"),
 )
 
 

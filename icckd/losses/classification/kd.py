@@ -72,7 +72,7 @@ def replay(
     loss = kd_loss(inputs["student_logits"], inputs["teacher_logits"], hyper["T"], standardise)
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../../nbs/losses/classification/kd.ipynb #d5a19330
+# %% ../../../nbs/losses/classification/kd.ipynb #9cbbe40c
 # (teacher, student) -> what the uploaded training logs were run with on CIFAR-100
 LSKD_KD_SETTINGS = {
     ("resnet56", "resnet20"): {"weight": 9.0, "temperature": 2.0},
@@ -84,7 +84,7 @@ LSKD_KD_SETTINGS = {
     ("wrn_40_2", "wrn_40_1"): {"weight": 9.0, "temperature": 2.0},
 }
 
-
+# %% ../../../nbs/losses/classification/kd.ipynb #5ef44d4d
 class KD(Criterion):
     "`weight` times KD of one view's logits."
 

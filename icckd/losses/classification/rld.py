@@ -15,7 +15,7 @@ from .kd import divergences
 from ..criterion import Criterion, Step
 from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
-# %% ../../../nbs/losses/classification/rld.ipynb #c0d37cb4
+# %% ../../../nbs/losses/classification/rld.ipynb #450afb9d
 @without_autocast
 def rld_terms(
     student_logits: torch.Tensor,  # (batch, classes)
@@ -42,7 +42,7 @@ def rld_terms(
     others = divergences(log_probabilities(student), log_probabilities(teacher)) * some
     return target_temperature**2 * confidence.mean(), temperature**2 * others.mean()
 
-
+# %% ../../../nbs/losses/classification/rld.ipynb #271caf1b
 def _check_temperatures(temperature: float, target_temperature: float | None) -> float:
     "The temperature of the first part. Raises ValueError unless both are > 0."
     check_number("temperature", temperature, above=0)
@@ -57,7 +57,7 @@ def _binary(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     lead = decouple(logits, classes)[0]
     return F.logsigmoid(torch.stack([lead, -lead], 1))
 
-# %% ../../../nbs/losses/classification/rld.ipynb #02fc7ad1
+# %% ../../../nbs/losses/classification/rld.ipynb #98c2fdd3
 def rld_loss(
     student_logits: torch.Tensor,  # (batch, classes)
     teacher_logits: torch.Tensor,  # (batch, classes); no gradient reaches it
@@ -73,7 +73,7 @@ def rld_loss(
     confidence, others = rld_terms(student_logits, teacher_logits, labels, temperature, target_temperature)
     return alpha * confidence + beta * others
 
-# %% ../../../nbs/losses/classification/rld.ipynb #8ea9af92
+# %% ../../../nbs/losses/classification/rld.ipynb #090066e2
 GOLDEN = ("RLD",)  # the cases that `replay` recomputes
 
 
@@ -88,7 +88,7 @@ def replay(
     loss = rld_loss(*logits, inputs["target"], *weights, hyper["T"], hyper["alpha_T"])
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../../nbs/losses/classification/rld.ipynb #040f1f35
+# %% ../../../nbs/losses/classification/rld.ipynb #eee0ba71
 class RLD(Criterion):
     "`weight` times RLD of the weak view's logits; the weight grows over the first twelfth of the epochs."
 

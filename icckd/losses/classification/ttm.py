@@ -41,7 +41,7 @@ def replay(
     loss = ttm_loss(inputs["student_logits"], inputs["teacher_logits"], power=meta["hyper"]["gamma"])
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../../nbs/losses/classification/ttm.ipynb #acbc2037
+# %% ../../../nbs/losses/classification/ttm.ipynb #173a55da
 # (teacher, student) -> the paper's weight and exponent on CIFAR-100 (its table 8)
 TTM_SETTINGS = {
     ("resnet56", "resnet20"): {"weight": 7.0, "power": 0.3},
@@ -59,7 +59,7 @@ TTM_SETTINGS = {
     ("wrn_40_2", "shufflenetv1"): {"weight": 8.0, "power": 0.3},
 }
 
-
+# %% ../../../nbs/losses/classification/ttm.ipynb #70d4fd08
 class TTM(Criterion):
     "`weight` times TTM of the weak view's logits."
 

@@ -42,7 +42,7 @@ def replay(
     loss = wttm_loss(inputs["student_logits"], inputs["teacher_logits"], power=meta["hyper"]["gamma"])
     return loss_and_gradients(loss, inputs, meta)
 
-# %% ../../../nbs/losses/classification/wttm.ipynb #3c0bccb8
+# %% ../../../nbs/losses/classification/wttm.ipynb #5fab4298
 # (teacher, student) -> the paper's weight and exponent on CIFAR-100 (its table 8)
 WTTM_SETTINGS = {
     ("resnet56", "resnet20"): {"weight": 1.5, "power": 0.3},
@@ -60,6 +60,7 @@ WTTM_SETTINGS = {
     ("wrn_40_2", "shufflenetv1"): {"weight": 3.0, "power": 0.3},
 }
 
+# %% ../../../nbs/losses/classification/wttm.ipynb #d3bdfaa4
 # the same for training without labels, where the paper has no weight
 WTTM_UNLABELLED_SETTINGS = {
     ("resnet56", "resnet20"): {"weight": 1.0, "power": 0.6},
@@ -71,7 +72,7 @@ WTTM_UNLABELLED_SETTINGS = {
     ("wrn_40_2", "wrn_40_1"): {"weight": 1.0, "power": 0.5},
 }
 
-# %% ../../../nbs/losses/classification/wttm.ipynb #84592870
+# %% ../../../nbs/losses/classification/wttm.ipynb #068ea6e2
 class WTTM(Criterion):
     "`weight` times WTTM of the weak view's logits; needs no labels."
 

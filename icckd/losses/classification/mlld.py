@@ -203,7 +203,7 @@ LSKD_MLLD_SETTINGS = {
 
 # %% ../../../nbs/losses/classification/mlld.ipynb #ee9c33a8
 class MLLD(Criterion):
-    "`weight` times the weighted parts of MLLD, cross-entropy included."
+    "The weighted parts of MLLD; `weight` scales all but the cross-entropy."
 
     def __init__(
         self,
@@ -229,4 +229,4 @@ class MLLD(Criterion):
         logits = student["weak"], teacher["weak"], step.labels, student.get("strong"), teacher.get("strong")
         terms = mlld_terms(*logits, self.variant, self.base_temperature, self.standardise)
         weight = self.weight_at(step)
-        return {name: weight * (self.ce_weight if name == "ce" else self.kd_weight) * x for name, x in terms.items()}
+        return {name: (self.ce_weight if name == "ce" else weight * self.kd_weight) * x for name, x in terms.items()}

@@ -23,13 +23,13 @@ from .classification.cc import CC
 from .classification.crd import CRD
 from .classification.cross_entropy import CrossEntropy
 from .classification.dist import DIST
-from .classification.dkd import DKD
+from .classification.dkd import DKD, LSKD_DKD_SETTINGS
 from .classification.fitnet import FitNet
 from .classification.fsp import FSP
 from .classification.ft import FT
 from .classification.ickd import ICKDC
-from .classification.kd import KD
-from .classification.mlld import MLLD
+from .classification.kd import KD, LSKD_KD_SETTINGS
+from .classification.mlld import LSKD_MLLD_SETTINGS, MLLD
 from .classification.nkd import NKD
 from .classification.normkd import NormKD
 from .classification.nst import NST
@@ -39,9 +39,9 @@ from .classification.reviewkd import ReviewKD
 from .classification.rkd import RKD
 from .classification.rld import RLD
 from .classification.sp import SP
-from .classification.ttm import TTM
+from .classification.ttm import TTM, TTM_SETTINGS
 from .classification.vid import VID
-from .classification.wttm import WTTM
+from .classification.wttm import WTTM, WTTM_SETTINGS, WTTM_UNLABELLED_SETTINGS
 from .criterion import Criterion, Sum
 from .segmentation.at import SegmentationAT
 from .segmentation.cirkd import CIRKD
@@ -367,98 +367,44 @@ _SEGMENTATION = [
 ]
 
 # %% ../../nbs/losses/methods.ipynb #4a480d6f
-_LSKD = {  # (temperature, weight); elsewhere 2 and 9
-    ("vgg13", "vgg8"): (3.0, 9.0),
-    ("resnet110", "resnet20"): (4.0, 12.0),
-}
-_LSKD_DKD = {  # (temperature, weight, beta); elsewhere 2, 9 and DKD's own beta
-    ("resnet56", "resnet20"): (3.0, 18.0, 2.0),
-    ("resnet110", "resnet20"): (2.0, 15.0, 2.0),
-    ("resnet110", "resnet32"): (2.0, 15.0, 2.0),
-    ("vgg13", "vgg8"): (2.0, 15.0, 2.0),
-    ("wrn_40_2", "wrn_16_2"): (2.0, 12.0, 2.0),
-    ("wrn_40_2", "wrn_40_1"): (2.0, 12.0, 2.0),
-}
-
-
 def _lskd(c: Context) -> dict[str, Callable]:
     "KD on standardised logits beside 0.1 cross-entropy; on ImageNet beside 1."
-    temperature, weight = _LSKD.get(c.pair, (2.0, 9.0))
-    term = partial(KD, weight=weight, temperature=temperature, standardise=True)
+    settings = LSKD_KD_SETTINGS.get(c.pair, {"weight": 9.0, "temperature": 2.0})
+    term = partial(KD, **settings, standardise=True)
     return {"ce": partial(CrossEntropy, weight=1.0 if c.dataset == "imagenet" else 0.1), "lskd": term}
 
 
 def _lskd_dkd(c: Context) -> dict[str, Callable]:
     "DKD on standardised logits."
-    temperature, weight, beta = _LSKD_DKD.get(c.pair, (2.0, 9.0, _DKD_BETA.get(c.pair, 8.0)))
-    term = partial(DKD, weight=weight, beta=beta, temperature=temperature, standardise=True)
-    return with_cross_entropy(lskd_dkd=term)
+    elsewhere = {"weight": 9.0, "beta": _DKD_BETA.get(c.pair, 8.0), "temperature": 2.0}
+    settings = LSKD_DKD_SETTINGS.get(c.pair, elsewhere)
+    return with_cross_entropy(lskd_dkd=partial(DKD, **settings, standardise=True))
 
 
 def _lskd_mlld(c: Context) -> Callable:
     "MLLD whose instance terms see standardised logits."
-    weight = 6.0 if c.pair == ("vgg13", "vgg8") else 9.0
-    return partial(MLLD, kd_weight=weight, base_temperature=2.0, standardise=True)
+    settings = LSKD_MLLD_SETTINGS.get(c.pair, {"kd_weight": 9.0, "base_temperature": 2.0})
+    return partial(MLLD, **settings, standardise=True)
 
 # %% ../../nbs/losses/methods.ipynb #64d90b9b
-_TTM = {  # (power, weight); elsewhere the class's own
-    ("resnet56", "resnet20"): (0.3, 7.0),
-    ("resnet110", "resnet20"): (0.2, 8.0),
-    ("resnet110", "resnet32"): (0.1, 33.0),
-    ("resnet32x4", "resnet8x4"): (0.1, 100.0),
-    ("vgg13", "vgg8"): (0.1, 45.0),
-    ("wrn_40_2", "wrn_16_2"): (0.1, 101.0),
-    ("wrn_40_2", "wrn_40_1"): (0.1, 76.0),
-    ("vgg13", "mobilenetv2"): (0.2, 16.0),
-    ("resnet50", "mobilenetv2"): (0.2, 20.0),
-    ("resnet50", "vgg8"): (0.1, 70.0),
-    ("resnet32x4", "shufflenetv1"): (0.2, 12.0),
-    ("resnet32x4", "shufflenetv2"): (0.4, 40.0),
-    ("wrn_40_2", "shufflenetv1"): (0.3, 8.0),
-}
-_WTTM = {
-    ("resnet56", "resnet20"): (0.3, 1.5),
-    ("resnet110", "resnet20"): (0.2, 2.0),
-    ("resnet110", "resnet32"): (0.1, 1.5),
-    ("resnet32x4", "resnet8x4"): (0.1, 3.0),
-    ("vgg13", "vgg8"): (0.1, 2.25),
-    ("wrn_40_2", "wrn_16_2"): (0.1, 4.0),
-    ("wrn_40_2", "wrn_40_1"): (0.1, 3.0),
-    ("vgg13", "mobilenetv2"): (0.2, 3.0),
-    ("resnet50", "mobilenetv2"): (0.2, 5.0),
-    ("resnet50", "vgg8"): (0.1, 2.0),
-    ("resnet32x4", "shufflenetv1"): (0.2, 1.4),
-    ("resnet32x4", "shufflenetv2"): (0.4, 16.0),
-    ("wrn_40_2", "shufflenetv1"): (0.3, 3.0),
-}
-_WTTM_WITHOUT_LABELS = {  # power; elsewhere 0.4, the middle of these
-    ("resnet56", "resnet20"): 0.6,
-    ("resnet110", "resnet20"): 0.4,
-    ("resnet110", "resnet32"): 0.4,
-    ("resnet32x4", "resnet8x4"): 0.5,
-    ("vgg13", "vgg8"): 0.2,
-    ("wrn_40_2", "wrn_16_2"): 0.2,
-    ("wrn_40_2", "wrn_40_1"): 0.5,
-}
-
-
 def _ttm(c: Context) -> dict[str, Callable]:
     "TTM with the pair's power and weight."
-    power, weight = _TTM.get(c.pair, (0.1, 45.0))
-    return with_cross_entropy(ttm=partial(TTM, weight=weight, power=power))
+    return with_cross_entropy(ttm=partial(TTM, **TTM_SETTINGS.get(c.pair, {})))
 
 
 def _wttm(c: Context) -> dict[str, Callable]:
     "WTTM with the pair's power and weight."
-    power, weight = _WTTM.get(c.pair, (0.1, 2.25))
+    settings = WTTM_SETTINGS.get(c.pair, {})
     if c.dataset == "imagenet":
-        power, weight = (0.8, 1.6) if c.student.endswith("resnet18") else (0.7, 3.5)
-    return with_cross_entropy(wttm=partial(WTTM, weight=weight, power=power))
+        to_resnet18 = c.student.endswith("resnet18")
+        settings = {"weight": 1.6, "power": 0.8} if to_resnet18 else {"weight": 3.5, "power": 0.7}
+    return with_cross_entropy(wttm=partial(WTTM, **settings))
 
 
 def _wttm_without_labels(c: Context) -> dict[str, Callable]:
     "WTTM alone, with the pair's power."
-    return {"wttm": partial(WTTM, weight=1.0, power=_WTTM_WITHOUT_LABELS.get(c.pair, 0.4))}
+    middle = {"weight": 1.0, "power": 0.4}  # of the pairs' powers, where a pair has none
+    return {"wttm": partial(WTTM, **WTTM_UNLABELLED_SETTINGS.get(c.pair, middle))}
 
 
 def _rld(c: Context) -> dict[str, Callable]:

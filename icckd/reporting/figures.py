@@ -37,16 +37,15 @@ from ..losses.classification.ickd import icc_matrix, ickd_c_loss
 from ..losses.classification.mlld import correlation_matrices
 from ..losses.methods import find_method
 from ..losses.resize import resize
-from .claims import interval, verdict
+from .claims import verdict
+from .statistics import mean_sd, paired_differences, paired_interval
 from icckd.reporting.tables import (
     Results,
     Shown,
     arrays,
     format_mean,
-    mean_sd,
     methods_shown,
     number,
-    paired_differences,
 )
 from ..runs.profiles import Block
 
@@ -538,8 +537,8 @@ def compared(
                 "reference": reference,
                 "less_by": mean_sd(less)[0],
                 "less_sd": mean_sd(less)[1],
-                "low": interval(less)[0],
-                "high": interval(less)[1],
+                "low": paired_interval(less)[0],
+                "high": paired_interval(less)[1],
                 "seeds": len(less),
                 "verdict": "" if method == reference else say.get(verdict(less), verdict(less)),
                 "records": " ".join(results.of(block, method)[seed][0] for seed in of_method),

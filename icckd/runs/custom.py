@@ -21,7 +21,7 @@ from ..core.files import digest_tensors
 from ..data.image_folders import load_image_folders
 from ..losses.methods import create_criterion
 from ..models.create import LIBRARIES, create_model, network_module
-from ..models.layers import LayerReader, find_module, publish_layers
+from ..models.layers import LayerReader, find_module, publish_layers, published_layers
 from .parameters import CUSTOM, RunError, check_parameters, defaults
 from icckd.runs.run import (
     Run,
@@ -111,11 +111,7 @@ def name_layers(
     layers: dict[str, str],
 ) -> nn.Module:  # the same network
     "Publishes layer names. Raises RunError that names the parameter and the path that does not exist."
-    known = getattr(network, "layers", {})
-    if layers and not isinstance(known, dict):
-        raise RunError(
-            f"{parameter}: {type(network).__name__} has a module called 'layers', so names cannot be published; wrap it in a module of your own"
-        )
+    known = published_layers(network)
     for name, path in layers.items():
         try:
             find_module(network, path)

@@ -10,11 +10,11 @@ import warnings
 
 import numpy as np
 import torch
-from ..evaluation.outcomes import measure_outcome
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from ..models.layers import LayerReader
+from ..evaluation.outcomes import measure_outcome
+from ..models.layers import LayerReader, published_layers
 from ..models.modes import in_eval_mode
 from ..training.evaluate import predictions
 from ..training.recipe import Recipe, precision_context
@@ -31,7 +31,7 @@ def probe(
     "Arrays for the figures, from the first samples of the evaluation split; the network's modes are put back."
     device, pictures = torch.device(device), dataset.task == "classification"
     batch = next(iter(dataset.evaluation_batches(64 if pictures else 4, device=device)))
-    names = [name for name in ("last",) if pictures and name in getattr(network, "layers", {})]
+    names = [name for name in ("last",) if pictures and name in published_layers(network)]
     reader = LayerReader(network, names)
     try:
         with in_eval_mode(network), precision_context(recipe, device, network):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from ..data.held_out import held_out
 from torch import nn
 
 from ..core.checks import check_number
 from ..core.randomness import global_stream
 from ..data.create import load_dataset
+from ..data.held_out import held_out
 from ..data.normalisation import with_normalisation
 from ..losses.methods import Context, canonical_name, find_method
 from ..models.create import create_model, network_module
@@ -27,6 +27,7 @@ from .records import recipe_label, record_name
 from .weights import load_weights
 from ..training.recipe import Recipe, shortened
 from ..training.recipes import find_recipe
+from ..training.trainer import choose_device
 
 # %% ../../nbs/runs/run.ipynb #8ecc106f
 def create_network(
@@ -256,7 +257,7 @@ def check_machine(values: dict) -> None:
 def checked_device(name: str) -> str:
     "The device by name; `auto` is a GPU where there is one."
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return choose_device(name).type
     try:
         kind = torch.device(name).type
     except RuntimeError:

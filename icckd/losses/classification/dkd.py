@@ -84,13 +84,13 @@ def replay(
 # %% ../../../nbs/losses/classification/dkd.ipynb #37ef0228
 # (teacher, student) -> what the uploaded training logs of LSKD's DKD were run with on CIFAR-100
 LSKD_DKD_SETTINGS = {
-    ("resnet56", "resnet20"): {"alpha": 18.0, "beta": 36.0, "temperature": 3.0},
-    ("resnet110", "resnet32"): {"alpha": 15.0, "beta": 30.0, "temperature": 2.0},
-    ("resnet110", "resnet20"): {"alpha": 15.0, "beta": 30.0, "temperature": 2.0},
-    ("resnet32x4", "resnet8x4"): {"alpha": 9.0, "beta": 72.0, "temperature": 2.0},
-    ("vgg13", "vgg8"): {"alpha": 15.0, "beta": 30.0, "temperature": 2.0},
-    ("wrn_40_2", "wrn_16_2"): {"alpha": 12.0, "beta": 24.0, "temperature": 2.0},
-    ("wrn_40_2", "wrn_40_1"): {"alpha": 12.0, "beta": 24.0, "temperature": 2.0},
+    ("resnet56", "resnet20"): {"weight": 18.0, "beta": 2.0, "temperature": 3.0},
+    ("resnet110", "resnet32"): {"weight": 15.0, "beta": 2.0, "temperature": 2.0},
+    ("resnet110", "resnet20"): {"weight": 15.0, "beta": 2.0, "temperature": 2.0},
+    ("resnet32x4", "resnet8x4"): {"weight": 9.0, "beta": 8.0, "temperature": 2.0},
+    ("vgg13", "vgg8"): {"weight": 15.0, "beta": 2.0, "temperature": 2.0},
+    ("wrn_40_2", "wrn_16_2"): {"weight": 12.0, "beta": 2.0, "temperature": 2.0},
+    ("wrn_40_2", "wrn_40_1"): {"weight": 12.0, "beta": 2.0, "temperature": 2.0},
 }
 
 # %% ../../../nbs/losses/classification/dkd.ipynb #e89ff196

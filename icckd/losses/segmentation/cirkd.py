@@ -15,6 +15,7 @@ from torch import nn
 from icckd.core.checks import (
     at_least_float32,
     check_features,
+    check_ignore_index,
     check_labels,
     check_number,
     check_same,
@@ -313,8 +314,7 @@ class CIRKDMemory(Criterion):
         for name, value in (("pixel_weight", pixel_weight), ("region_weight", region_weight)):
             check_number(name, value, least=0)
         check_number("temperature", temperature, least=0.025)
-        if ignore_index is not None:
-            check_number("ignore_index", ignore_index, integer=True)
+        check_ignore_index(ignore_index)
         sizes = dict(
             pixel_queue=pixel_queue,
             region_queue=region_queue,

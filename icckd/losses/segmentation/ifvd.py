@@ -8,7 +8,15 @@ __all__ = ['GOLDEN', 'centre_similarity', 'ifvd_loss', 'replay', 'IFVD']
 # %% ../../../nbs/losses/segmentation/ifvd.ipynb #939fdb99
 import torch
 
-from ...core.checks import at_least_float32, check_features, check_labels, check_number, check_same, without_autocast
+from icckd.core.checks import (
+    at_least_float32,
+    check_features,
+    check_ignore_index,
+    check_labels,
+    check_number,
+    check_same,
+    without_autocast,
+)
 from ..criterion import Criterion
 from ..replaying import check_fixed, loss_and_gradients, with_gradient
 from ..resize import labels_at_size, match_size
@@ -52,8 +60,7 @@ def ifvd_loss(
         what="batch, height and width",
     )
     check_number("num_classes", num_classes, least=1, integer=True)
-    if ignore_index is not None:
-        check_number("ignore_index", ignore_index, integer=True)
+    check_ignore_index(ignore_index)
     check_labels("labels", labels, torch.empty(len(student_features), num_classes, 1, 1, device="meta"), ignore_index)
     small = labels_at_size(labels, tuple(student_features.shape[2:])).flatten(1)
     small = small if ignore_index is None else torch.where(small == ignore_index, num_classes, small)
@@ -91,8 +98,7 @@ class IFVD(Criterion):
         layer: str = "pyramid",  # read of student and teacher
     ):
         super().__init__(weight)
-        if ignore_index is not None:
-            check_number("ignore_index", ignore_index, integer=True)
+        check_ignore_index(ignore_index)
         self.ignore_index, self.layer = ignore_index, layer
         self.student_layers = self.teacher_layers = (layer,)
 

@@ -97,9 +97,10 @@ def check_notebooks():
 
 
 def check_pytest():
-    """The pytest layer: kill and resume, bad input, packaging, parallel writes, the smoke reproduction."""
+    """The pytest layer on two processes: kill and resume, bad input, packaging, parallel writes, the smoke reproduction."""
     code, output = run(
-        [sys.executable, "-m", "pytest", "tests", "-rfE", "--durations=8", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "tests", "-rfE", "--durations=12", "-p", "no:cacheprovider"]
+        + ["-n", "2", "--dist", "loadgroup"],
         limit=1500,
         echo=False,
     )

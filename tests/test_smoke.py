@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, command, papermill
 from PIL import Image
 
+pytestmark = pytest.mark.xdist_group("smoke")  # one process: the tests share a fixture that is dear
 PAPERS = ["ickd", "ickd_supplement", "cwd_supplement", "mlld_supplement"]
 TINY = {"train_limit": 32, "epochs": 1, "teacher_epochs": 1, "batch_size": 16}
 

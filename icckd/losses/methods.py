@@ -10,7 +10,7 @@ __all__ = ['GROUPS', 'STRONG', 'METHODS', 'Context', 'Method', 'with_cross_entro
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import partial, wraps
+from functools import partial
 from inspect import Parameter, signature
 from types import NoneType
 from typing import get_args
@@ -69,6 +69,7 @@ class Context:
     student: str = ""
     ignore_index: int | None = None  # of segmentation labels
     auxiliary: bool = False  # whether the student has an auxiliary head to train
+    teacher_auxiliary: bool | None = None  # whether the teacher has one; None: as the student
     ohem: dict | None = None  # hard-pixel mining, where the recipe asks for it
 
     @property
@@ -157,19 +158,14 @@ def _dkd(c: Context) -> Callable:
     "DKD with the pair's beta; on ImageNet as mdistiller has it (T = 1, one epoch of warm-up)."
     if c.dataset != "imagenet":
         return partial(DKD, beta=_DKD_BETA.get(c.pair, 8.0))
-    return partial(_short_warm_up(DKD), beta=0.5 if c.student.endswith("resnet18") else 2.0, temperature=1.0)
+    beta = 0.5 if c.student.endswith("resnet18") else 2.0
+    return partial(DKD, beta=beta, temperature=1.0, warmup_fraction=0.01)
 
 
-def _short_warm_up(term: type) -> Callable:
-    "The same term with a warm-up of one epoch in a hundred."
-
-    @wraps(term)  # keeps the arguments readable
-    def make(*arguments, **options):
-        criterion = term(*arguments, **options)
-        criterion.warmup_fraction = 0.01
-        return criterion
-
-    return make
+def _ft(c: Context) -> dict[str, Callable]:
+    "FT; the paraphraser trains at 0.01 beside ResNet and WRN students, at the recipe's rate beside others."
+    residual = c.student.startswith(("resnet", "wrn"))
+    return with_cross_entropy(ft=partial(FT, preparation_learning_rate=0.01 if residual else None))
 
 
 def _reviewkd(c: Context, **options) -> dict[str, Callable]:
@@ -231,7 +227,7 @@ _CLASSIFICATION = [
         ("AB",),
         note="an initialisation stage, then cross-entropy alone",
     ),
-    Method("ft", "FT", lambda c: with_cross_entropy(ft=FT), ("FT",)),
+    Method("ft", "FT", _ft, ("FT",)),
     Method("nst", "NST", lambda c: with_cross_entropy(nst=NST), ("NST",)),
     Method(
         "fsp",
@@ -244,16 +240,18 @@ _CLASSIFICATION = [
     Method("ofd", "OFD", lambda c: with_cross_entropy(ofd=OFD), ("OFD",)),
     Method(
         "ofd.train_mode_teacher",
-        "OFD, teacher in train mode",
+        "OFD as released",
         lambda c: with_cross_entropy(ofd=partial(OFD, private_teacher=True)),
         variant="train_mode_teacher",
+        note="as released: the teacher in train mode",
     ),
     Method("reviewkd", "ReviewKD", _reviewkd, ("ReviewKD",)),
     Method(
         "reviewkd.train_mode_teacher",
-        "ReviewKD, teacher in train mode",
-        lambda c: _reviewkd(c, private_teacher=True),
+        "ReviewKD as released",
+        lambda c: _reviewkd(c, private_teacher=True, warmup_from_zero=True),
         variant="train_mode_teacher",
+        note="as released: the teacher in train mode, the first epoch without the term",
     ),
     Method("dkd", "DKD", lambda c: with_cross_entropy(dkd=_dkd(c)), ("DKD",)),
     Method(
@@ -363,7 +361,12 @@ _SEGMENTATION = [
         variant="grid4",
     ),
     Method("cirkd", "CIRKD", lambda c: _segmentation(c, cirkd=partial(CIRKD, ignore_index=c.ignore_index)), ("CIRKD",)),
-    Method("dsd", "DSD", lambda c: _segmentation(c, dsd=partial(DSD, auxiliary=c.auxiliary)), ("DSD",)),
+    Method(
+        "dsd",
+        "DSD",
+        lambda c: _segmentation(c, dsd=partial(DSD, auxiliary=c.auxiliary, teacher_auxiliary=c.teacher_auxiliary)),
+        ("DSD",),
+    ),
 ]
 
 # %% ../../nbs/losses/methods.ipynb #4a480d6f
@@ -407,12 +410,12 @@ def _wttm_without_labels(c: Context) -> dict[str, Callable]:
     return {"wttm": partial(WTTM, **WTTM_UNLABELLED_SETTINGS.get(c.pair, middle))}
 
 
-def _rld(c: Context) -> dict[str, Callable]:
+def _rld(c: Context, **options) -> dict[str, Callable]:
     "RLD: one setting on CIFAR-100; on ImageNet a beta for each pair, T = 1 and one epoch of warm-up."
-    if c.dataset != "imagenet":
-        return with_cross_entropy(rld=RLD)
-    beta = 0.5 if c.student.endswith("resnet18") else 2.0
-    return with_cross_entropy(rld=partial(_short_warm_up(RLD), beta=beta, temperature=1.0))
+    if c.dataset == "imagenet":
+        beta = 0.5 if c.student.endswith("resnet18") else 2.0
+        options = {"beta": beta, "temperature": 1.0, "warmup_fraction": 0.01, **options}
+    return with_cross_entropy(rld=partial(RLD, **options))
 
 
 def _nkd(c: Context) -> dict[str, Callable]:
@@ -443,6 +446,13 @@ _NEWER = [
         note="no weight is published: 1",
     ),
     Method("rld", "RLD", _rld, ("RLD",)),
+    Method(
+        "rld.as_released",
+        "RLD as released",
+        lambda c: _rld(c, target_temperature=1.0),
+        variant="as_released",
+        note="the released default: temperature 1 in the first part",
+    ),
     Method("nkd", "NKD", _nkd, ("NKD",), note="no settings are published for these pairs: those of ResNet34/ResNet18"),
     Method("normkd", "NormKD", _normkd),
 ]

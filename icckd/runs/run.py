@@ -138,7 +138,8 @@ class Run:
     def context(self, role: str) -> Context:
         "What the method table needs to know; a teacher counts as its own student."
         with torch.device("meta"):
-            auxiliary = "aux_logits" in getattr(self.network(role), "layers", {})
+            has_head = lambda role: "aux_logits" in getattr(self.network(role), "layers", {})
+            auxiliary, teacher_auxiliary = has_head(role), has_head("teacher")
         return Context(
             task=self.dataset.task,
             dataset=self.dataset.name,
@@ -146,6 +147,7 @@ class Run:
             student=self.values[role],
             ignore_index=self.dataset.ignore_index,
             auxiliary=auxiliary,
+            teacher_auxiliary=teacher_auxiliary,
             ohem=self.recipe_of(role).ohem,
         )
 

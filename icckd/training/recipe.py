@@ -36,12 +36,11 @@ class Recipe:
     restart_at_milestones: bool = False  # whether the optimiser's momentum starts anew there, as in released code
     power: float = 0.9
     warmup_epochs: float = 0.0
-    settle_epochs: float = 0.0  # at the end, at a thousandth of the rate
     slow_learning_rate: float | None = None  # for MobileNetV2 and ShuffleNet students, where the source uses another
     head_factor: float = 1.0  # learning rate of everything but the trunk, relative to the trunk's
     augmentation: dict = field(default_factory=dict)  # overrides of the data set's own augmentation
     ohem: dict | None = None  # hard-pixel mining of the segmentation loss: {"threshold": 0.7, "min_kept": 100000}
-    precision: str = "bfloat16"  # of the networks' passes; losses and weights are float32 always
+    precision: str = "float32"  # or "bfloat16": of the networks' passes; losses and weights are float32 always
     channels_last: bool = True
     note: str = ""  # what the source leaves open, or what was repaired
 
@@ -50,8 +49,14 @@ def check_recipe(recipe: Recipe) -> Recipe:
     "Raises ValueError that names the field of the recipe that cannot be."
     for name in ("epochs", "batch_size"):
         check_number(name, getattr(recipe, name), least=1, integer=True)
-    check_number("learning_rate", recipe.learning_rate, above=0)
-    check_number("weight_decay", recipe.weight_decay, least=0)
+    for name in ("learning_rate", "factor", "power", "head_factor"):
+        check_number(name, getattr(recipe, name), above=0)
+    for name in ("weight_decay", "momentum", "warmup_epochs"):
+        check_number(name, getattr(recipe, name), least=0)
+    if recipe.slow_learning_rate is not None:
+        check_number("slow_learning_rate", recipe.slow_learning_rate, above=0)
+    if recipe.warmup_epochs >= recipe.epochs:
+        raise ValueError(f"warmup_epochs: wanted fewer than the {recipe.epochs} epochs, got {recipe.warmup_epochs}")
     choices = {
         "task": ("classification", "segmentation"),
         "optimizer": ("sgd", "adamw"),
@@ -81,7 +86,6 @@ def shortened(
             "epochs": epochs,
             "milestones": tuple(round(m * scale, 3) for m in recipe.milestones),
             "warmup_epochs": recipe.warmup_epochs * scale,
-            "settle_epochs": recipe.settle_epochs * scale,
             **changes,
         }
     if batch_size is not None:
@@ -109,19 +113,15 @@ def learning_rate_at(
     base = base_learning_rate(recipe, slow)
     epoch = step / steps_per_epoch
     progress = min(1.0, epoch / recipe.epochs)
-    if recipe.schedule == "cosine":  # between warm-up and settling
-        progress = min(
-            1.0, max(0.0, epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs - recipe.settle_epochs)
-        )
     warm = min(1.0, (step + 1) / (recipe.warmup_epochs * steps_per_epoch)) if recipe.warmup_epochs else 1.0
     if recipe.schedule == "steps":
         return base * warm * recipe.factor ** sum(m <= epoch for m in recipe.milestones)
     if recipe.schedule == "poly":
         return base * warm * (1.0 - progress) ** recipe.power
+    warmed = min(1.0, max(0.0, epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs))
     if recipe.schedule == "linear":
-        warmed = max(0.0, epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
-        return base * warm * (1.0 - min(1.0, warmed))
-    return base * warm * max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
+        return base * warm * (1.0 - warmed)
+    return base * warm * 0.5 * (1.0 + math.cos(math.pi * warmed))
 
 # %% ../../nbs/training/recipe.ipynb #9da5d56a
 def starts_anew(recipe: Recipe, step: int, steps_per_epoch: int) -> bool:

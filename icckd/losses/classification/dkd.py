@@ -97,8 +97,6 @@ LSKD_DKD_SETTINGS = {
 class DKD(Criterion):
     "`weight` times DKD of the weak view's logits; the weight grows over the first twelfth of the epochs."
 
-    warmup_fraction = 1 / 12  # 20 of 240 epochs
-
     def __init__(
         self,
         weight: float = 1.0,
@@ -106,12 +104,15 @@ class DKD(Criterion):
         beta: float = 8.0,  # >= 0; chosen per pair
         temperature: float = 4.0,  # > 0; 1 on ImageNet
         standardise: bool = False,  # LSKD
+        warmup_fraction: float = 20 / 240,  # share of the epochs over which the weight grows; 1 of 100 on ImageNet
     ):
         super().__init__(weight)
+        check_number("warmup_fraction", warmup_fraction, least=0, most=1)
         check_number("alpha", alpha, least=0)
         check_number("beta", beta, least=0)
         check_number("temperature", temperature, above=0)
         self.alpha, self.beta, self.temperature, self.standardise = alpha, beta, temperature, standardise
+        self.warmup_fraction = warmup_fraction
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         logits = step.student["weak"]["logits"], step.teacher["weak"]["logits"]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ...core.checks import at_least_float32, check_features, check_number, check_same, describe, without_autocast
 from ..criterion import Criterion, Step
+from ...models.layers import Outputs
 from ..replaying import check_fixed, loss_and_gradients, with_gradient
 
 # %% ../../../nbs/losses/classification/ickd.ipynb #d9bccd16
@@ -119,9 +120,11 @@ class ICKDC(Criterion):
         features, wanted = step.student["weak"][self.layer], step.teacher["weak"][self.layer]
         self.adapter = icc_adapter(features.shape[1], wanted.shape[1], self.kernel_size).to(features.device)
 
+    def adapted(self, outputs: Outputs) -> dict[str, torch.Tensor]:
+        return {self.layer: self.adapter(outputs[self.layer].to(self.adapter[0].weight.dtype))}
+
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
-        features = step.student["weak"][self.layer].to(self.adapter[0].weight.dtype)
         with step.autocast():
-            adapted = self.adapter(features)
+            adapted = self.adapted(step.student["weak"])[self.layer]
         loss = ickd_c_loss(adapted, step.teacher["weak"][self.layer], self.normalisation)
         return {"ickd_c": self.weight_at(step) * loss}

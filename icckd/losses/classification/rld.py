@@ -92,8 +92,6 @@ def replay(
 class RLD(Criterion):
     "`weight` times RLD of the weak view's logits; the weight grows over the first twelfth of the epochs."
 
-    warmup_fraction = 1 / 12  # 20 of 240 epochs
-
     def __init__(
         self,
         weight: float = 1.0,
@@ -101,12 +99,15 @@ class RLD(Criterion):
         beta: float = 8.0,  # >= 0
         temperature: float = 4.0,  # > 0; 1 on ImageNet
         target_temperature: float | None = None,  # > 0; None: the same, as in the paper; the released default is 1
+        warmup_fraction: float = 20 / 240,  # share of the epochs over which the weight grows; 1 of 100 on ImageNet
     ):
         super().__init__(weight)
+        check_number("warmup_fraction", warmup_fraction, least=0, most=1)
         check_number("alpha", alpha, least=0)
         check_number("beta", beta, least=0)
         self.target_temperature = _check_temperatures(temperature, target_temperature)
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
+        self.warmup_fraction = warmup_fraction
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         logits = step.student["weak"]["logits"], step.teacher["weak"]["logits"]

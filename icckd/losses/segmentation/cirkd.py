@@ -383,11 +383,17 @@ class CIRKD(Sum):
         memory_region: float = 0.1,
         temperature: float = 0.1,  # of all similarities
         pool: int = 1,  # average pooling in the mini-batch term
+        pixel_queue: int = 20000,  # remembered vectors a class
+        region_queue: int = 2000,
+        pixel_samples: int = 4096,  # vectors compared with: this divided by the classes, plus one, of each class
+        region_samples: int = 1024,
+        pixels_per_class: int = 16,  # that enter the memory, of each class in each image
         ignore_index: int | None = 255,  # the label of pixels that do not count in the memory
-        **memory: int,  # sizes, as in `CIRKDMemory`
     ):
+        sizes = pixel_queue, region_queue, pixel_samples, region_samples, pixels_per_class
+
         super().__init__(
             pixelwise=PixelWise(pixelwise),
             mini_batch=CIRKDMiniBatch(mini_batch, temperature, pool),
-            memory=CIRKDMemory(1.0, memory_pixel, memory_region, temperature, ignore_index=ignore_index, **memory),
+            memory=CIRKDMemory(1.0, memory_pixel, memory_region, temperature, *sizes, ignore_index),
         )

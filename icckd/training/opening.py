@@ -115,7 +115,7 @@ def build(group: Pass, student: Student, step: Step) -> None:
     student.critic_optimizer = student.criterion.make_critic_optimizer()
 
 # %% ../../nbs/training/opening.ipynb #af65e430
-def open_students(group: Pass, watch: Watch, compile_networks: bool = False) -> None:
+def open_students(group: Pass, watch: Watch, compile_networks: bool | dict = False) -> None:
     "Hooks the teacher and builds every student; an error in one is its own failure."
     views = tuple(dict.fromkeys(["weak", *(view for s in group.students.values() for view in s.criterion.views)]))
     options = {"views": views, "device": group.device, "augmentation": group.recipe.augmentation}
@@ -126,18 +126,18 @@ def open_students(group: Pass, watch: Watch, compile_networks: bool = False) -> 
         place(teacher.network, group.recipe, group.device).eval().requires_grad_(False)
     if taught and teacher.network is not None:
         wanted = dict.fromkeys(name for s in taught for name in s.criterion.teacher_layers)
-        teacher.reader = LayerReader(teacher.network, wanted)
+        teacher.reader = LayerReader(teacher.network, wanted, compile=compile_networks)
     for student in group.students.values():
         with watch.student(student, "prepare", 0):
             open_student(group, student, first, few, compile_networks)
 
 
-def open_student(group: Pass, student: Student, first, few: dict, compile_networks: bool) -> None:
+def open_student(group: Pass, student: Student, first, few: dict, compile_networks: bool | dict) -> None:
     "Reads the shapes, builds the adapters, and puts the student into train mode."
     network, criterion = student.network, student.criterion
     student.frozen = frozen_modules(network)
     place(network, group.recipe, group.device).eval()
-    student.reader = LayerReader(network, criterion.student_layers)
+    student.reader = LayerReader(network, criterion.student_layers, compile=compile_networks)
     with torch.no_grad():
         seen = {view: student.reader(few[view]) for view in criterion.views}
         taught = {view: group.teacher.reader(x) for view, x in few.items()} if group.teacher.reader else {}
@@ -146,8 +146,6 @@ def open_student(group: Pass, student: Student, first, few: dict, compile_networ
     build(group, student, step)
     train_mode(network, student.frozen)
     criterion.train()
-    if compile_networks:
-        network.compile()
 
 
 def close_students(group: Pass) -> None:

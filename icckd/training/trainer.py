@@ -104,7 +104,7 @@ def fit(
     batch_parts: int = 1,  # split each batch as so many processes would
     accelerator=None,  # an accelerate.Accelerator when started with `accelerate launch`
     evaluate_every: int = 1,  # epochs between evaluations; the last epoch is always evaluated
-    compile_networks: bool = False,  # torch.compile the forward passes
+    compile_networks: bool | dict = False,  # torch.compile the forward passes; a dictionary gives its options
     report=print,  # called with one line an epoch
     finished=None,  # called with each `Student` at the end of its pass, e.g. to write its record
     progress: bool = True,  # a progress bar with the time left, on a terminal only

@@ -1,7 +1,7 @@
 # Front door of the project. One graph, in the Snakefile; this file only prepares the environment and passes names on.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test reproduce report plan test-slurm docs test-site clean
+.PHONY: help setup test reproduce sweep report plan test-slurm docs test-site clean
 
 PYTHON ?= python3
 PROFILE ?= quick
@@ -29,6 +29,7 @@ help:
 	@echo "make setup                 environment in .venv (does nothing when up to date)"
 	@echo "make reproduce             train what is missing, then tables, figures and the four reports (PROFILE=smoke|quick|short|paper|path/to/mine.toml,"
 	@echo "                           PAIRS=, METHODS=, SEEDS=\"0 1 2\" (instead of the profile's), RESULTS=results/local, EXECUTOR=local|slurm, STALE=retrain)"
+	@echo "make sweep                 weights by trials on held-out training samples, into RESULTS/PROFILE/sweep (PROFILE=, PAIRS=, METHODS=)"
 	@echo "make report                tables and reports from the committed records, nothing is trained (PROFILE=, RESULTS=results)"
 	@echo "make plan                  what would run, what is recorded, what it would cost"
 	@echo "make test                  everything that CI checks       make test-slurm   the cluster path, on a local Slurm"
@@ -46,14 +47,22 @@ setup:
 	fi
 
 # One lock for the whole batch, inherited by snakemake (which replaces the shell): it is free again when the last of them has ended, however it ended.
-reproduce: setup
-	@$(check)mkdir -p $(WORK); exec 9>>$(WORK)/.lock; \
+define batch
+mkdir -p $(WORK); exec 9>>$(WORK)/.lock; \
 	if ! flock -n 9; then echo "another run is at work on $(WORK) (process $$(cat $(WORK)/.lock-owner 2>/dev/null)); this one ends"; exit 1; fi; \
 	echo $$$$ > $(WORK)/.lock-owner; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m snakemake --nolock --cores $(CORES) --keep-going --rerun-incomplete --rerun-triggers software-env --quiet rules host \
 	  $(if $(filter slurm,$(EXECUTOR)),--executor slurm --jobs 32 --latency-wait 60 $(SLURM_OPTIONS),) \
-	  --config profile="$(PROFILE)" pairs="$(PAIRS)" methods="$(METHODS)" seeds="$(SEEDS)" results="$(RESULTS)" || exit 1; \
+	  --config profile="$(PROFILE)" pairs="$(PAIRS)" methods="$(METHODS)" seeds="$(SEEDS)" results="$(RESULTS)"
+endef
+
+reproduce: setup
+	@$(check)$(batch) || exit 1; \
 	$(BIN)/python -c 'from icckd.reporting.reports import main; main()' compare --profile "$(PROFILE)" --results "$(RESULTS)"
+
+sweep: setup
+	@$(check)$(batch) sweep=1 || exit 1; \
+	$(BIN)/python -c 'from icckd.runs.sweep import main; main()' --profile "$(PROFILE)" --results "$(RESULTS)"
 
 report: RESULTS = results
 report: setup

@@ -14,21 +14,22 @@ results = config.get("results", "results/local")
 work = "results/local"
 try:
     chosen = [str(value) if (value := config.get(name)) is not None else "" for name in ("pairs", "methods", "seeds")]
-    jobs = plan.make_jobs(profile, *chosen, results, work)
+    sweep = bool(config.get("sweep"))  # the trials of the profile's weights: no reports
+    jobs = plan.make_jobs(profile, *chosen, results, work, sweep)
     name = find_profile(profile).name
     waiting = plan.prepare_manifests(jobs)
 except ValueError as error:
     sys.exit(f"icckd: {error}")
 by_name = {job.name: job for job in jobs}
-papers = reports.prepare_manifests(profile, results, work, stale=bool(waiting))
-logs = f"{work}/{name}/logs"
+papers = {} if sweep else reports.prepare_manifests(profile, results, work, stale=bool(waiting))
+logs = f"{work}/{name}/{'sweep/' if sweep else ''}logs"
 started = time.time()
 manifests = str(Path(jobs[0].parameters["manifest"]).parent)
 
 
 wildcard_constraints:
     job="|".join(map(re.escape, by_name)),
-    paper="|".join(map(re.escape, papers)),
+    paper="|".join(map(re.escape, papers)) or "-",
 
 
 localrules:
@@ -37,7 +38,7 @@ localrules:
 
 rule all:
     input:
-        list(papers.values()),
+        [job.parameters["manifest"] for job in jobs] if sweep else list(papers.values()),
 
 
 rule run:

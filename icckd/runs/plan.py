@@ -30,6 +30,7 @@ from .parameters import PAIR, TEACHER, defaults
 from .profiles import Block, Profile, find_profile
 from .records import read_record
 from .run import create_network, label_of, recipes_of, student_record, teacher_record
+from .sweep import block_trials, sweep_place
 from ..training.recipes import find_recipe
 
 # %% ../../nbs/runs/plan.ipynb #fb152bb8
@@ -121,10 +122,14 @@ def make_jobs(
     seeds: str = "",  # e.g. "0 1 2"; empty: the profile's
     results: str = "results/local",
     work: str = "results/local",
+    sweep: bool = False,  # the trials of its weights instead
 ) -> list[Job]:
     "All jobs of a profile, teachers first. Raises ValueError that names what is wrong."
     chosen = find_profile(profile)
     blocks, jobs = chosen_blocks(chosen, pairs, methods), {}
+    if sweep:
+        results, work = sweep_place(profile, results), sweep_place(profile, work)
+        chosen, blocks = replace(chosen, name="sweep"), [block_trials(block) for block in blocks]
     if not blocks:
         where = pairs or "of this profile"
         raise ValueError(f"nothing to run: none of METHODS {methods!r} is for the task of PAIRS {where!r}")
@@ -345,7 +350,7 @@ def _data_sentence(dataset: str) -> str:
     "Why the data set cannot be read here, or nothing."
     try:
         load_dataset(dataset, train_limit=1 if dataset != "imagenet" else None)
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         return str(error)
     return ""
 

@@ -1,4 +1,4 @@
-"""`make test`: notebooks clean and in sync with the library, notebook tests, pytest, and a smoke reproduction; ends with `N passed, N failed`."""
+"""`make test`: style, notebooks clean and in sync, notebook tests, pytest; ends with `N passed, N failed`."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def files(folder, pattern):
 
 
 def check_clean_and_in_sync():
-    """nbdev_clean changes no notebook, and the library is exactly what the notebooks export (a module left behind by a rename is caught)."""
+    """nbdev_clean changes no notebook, and the library is what they export: a module left behind is caught."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_of_tree(folder)
@@ -83,6 +83,13 @@ def check_clean_and_in_sync():
     return [("notebooks are clean", not dirty and code == 0), ("library is in sync", not differing and code2 == 0)]
 
 
+def check_style():
+    """Lines of at most 120 characters, no unused or undefined names, one format: notebooks and tests."""
+    lint, _ = run(["ruff", "check", "--no-cache", "nbs", "tests"])
+    layout, _ = run(["ruff", "format", "--no-cache", "--check", "nbs", "tests"])
+    return [("style (ruff check)", lint == 0), ("format (ruff format)", layout == 0)]
+
+
 def check_notebooks():
     """Every library notebook as a test of its own."""
     code, output = run(["nbdev_test", "--n_workers", "2", "--timing"], limit=900)
@@ -97,7 +104,7 @@ def check_notebooks():
 
 
 def check_pytest():
-    """The pytest layer on two processes: kill and resume, bad input, packaging, parallel writes, the smoke reproduction."""
+    """The pytest layer on two processes: kill and resume, bad input, packaging, the smoke reproduction."""
     code, output = run(
         [sys.executable, "-m", "pytest", "tests", "-rfE", "--durations=12", "-p", "no:cacheprovider"]
         + ["-n", "2", "--dist", "loadgroup"],
@@ -114,7 +121,7 @@ def check_pytest():
 
 def main():
     results = []
-    for check in (check_clean_and_in_sync, check_notebooks, check_pytest):
+    for check in (check_style, check_clean_and_in_sync, check_notebooks, check_pytest):
         start = time.monotonic()
         found = check()
         results += found

@@ -1,4 +1,4 @@
-"""What the training tests train: a few random images, and students of every method. Run as a program, it trains one of its plans: see `main`."""
+"""What the training tests train: a few random images, and students of every method. As a program: see `main`."""
 
 import copy
 import json
@@ -67,7 +67,7 @@ def network(name, task, seed=0):
 
 
 def settled(name, data):
-    """A teacher: random weights, and batch norm that has seen the images, so that its maps are of a trained network's size."""
+    """A teacher: random weights, and batch norm that has seen the images, so that its maps have a usual size."""
     teacher = network(name, data.task, seed=1)
     for module in teacher.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
@@ -113,7 +113,7 @@ def digests(students):
 
 
 def plan(name):
-    """(data, teacher, students, recipe) of a plan that the kill and process tests train, the same in every process that asks for it."""
+    """(data, teacher, students, recipe) of a plan of the kill and process tests, the same in every process."""
     if name == "classification":  # memory, private teacher, preparation stages, strong view; every network with dropout
         data, teacher, student = photos(16), "resnet14", "resnet8"
         students = students_of(["kd", "crd", "ab", "ft", "ofd.train_mode_teacher", "mlld"], data, teacher, student)
@@ -153,7 +153,7 @@ def main(name, checkpoints, result):
 
 
 def main_of_many(result):
-    """Started by `accelerate launch`: trains the two plans for several processes; each process writes what it ended with."""
+    """Started by `accelerate launch`: trains the two plans for several processes; each writes its end."""
     from accelerate import Accelerator  # slow to import, and only needed here
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""`kill -9` at any moment, then the same command: final weights and metrics are bit for bit those of an uninterrupted run."""
+"""`kill -9` at any moment, then the same command: weights and metrics are bit for bit those without a kill."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from conftest import ROOT
 from small_training import train_plan
 
 from icckd.runs.pair import distil_pair
-from icckd.runs.run import open_run
 from icckd.runs.records import read_records
+from icckd.runs.run import open_run
 
 SCRIPT = ROOT / "tests" / "small_training.py"
 
@@ -60,7 +60,8 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
     delays = [draw.uniform(0, 0.2) for _ in range(3)]
     with capsys.disabled():
         print(
-            f"\n{name}: killed in the stage before distillation and after steps {later}, {', '.join(f'{1000 * d:.0f}' for d in delays)} ms later"
+            f"\n{name}: killed in the stage before distillation and after steps {later}, "
+            f"{', '.join(f'{1000 * d:.0f}' for d in delays)} ms later"
         )
 
     kill_when(start(SCRIPT, name, folder, result), lambda: newest_step(folder) == 0, delays[0])
@@ -99,11 +100,12 @@ RUN = dict(
 
 
 def test_killed_run_of_a_pair_leaves_the_same_records(tmp_path):
-    """As the run notebooks do it: teacher, students, records; killed while the teacher trains, and while the students do."""
+    """As the run notebooks do it; killed while the teacher trains, and while the students do."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [
         "-c",
-        f"from icckd.runs.pair import distil_pair; from icckd.runs.run import open_run; distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))",
+        "from icckd.runs.pair import distil_pair; from icckd.runs.run import open_run; "
+        f"distil_pair(open_run('classification', results={str(killed)!r}, work={str(killed)!r}, **{RUN!r}))",
     ]
     folder = killed / "own" / "checkpoints"
     kill_when(start(*command), lambda: newest_step(folder) >= 3, 0.0)

@@ -1,4 +1,4 @@
-"""Two processes give what one process gives that splits each batch in two; what criteria that compare samples do across processes."""
+"""Two processes give what one gives that splits each batch in two, criteria that compare samples included."""
 
 import json
 import os
@@ -18,7 +18,8 @@ def two(tmp_path_factory):
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     result = tmp_path_factory.mktemp("processes") / "result"
-    # `--cpu` would start a single process (accelerate leaves several to MPI); `--multi_gpu` starts as many as asked for, and the script says that they use the CPU.
+    # `--cpu` would start a single process (accelerate leaves several to MPI); `--multi_gpu` starts as many as
+    # asked for, and the script says that they use the CPU.
     words = [
         sys.executable,
         "-m",

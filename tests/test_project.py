@@ -9,6 +9,7 @@ from configparser import ConfigParser
 import pytest
 import yaml
 from conftest import ROOT, command
+from papermill import inspect_notebook
 
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "runs", "reporting"]
@@ -64,10 +65,11 @@ def test_notebook_form(path):
     )
 
 
-@pytest.mark.parametrize("name", ["teacher", "classification_pair", "segmentation_pair", "custom_pair"])
+@pytest.mark.parametrize("name", ["teacher", "classification_pair", "segmentation_pair", "weight_sweep", "custom_pair"])
 def test_parameters_cell_is_the_checked_list(name):
     """Names, defaults and help are those of the one table; papermill shows them with --help-notebook."""
     from icckd.runs import parameters
+    from icckd.runs.sweep import SEED
 
     cells = [
         c
@@ -75,8 +77,13 @@ def test_parameters_cell_is_the_checked_list(name):
         if "parameters" in c["metadata"].get("tags", [])
     ]
     table = {"teacher": parameters.TEACHER, "custom_pair": parameters.CUSTOM}.get(name, parameters.PAIR)
-    changes = parameters.SEGMENTATION_DEFAULTS if name == "segmentation_pair" else {}
+    changes = {
+        "segmentation_pair": parameters.SEGMENTATION_DEFAULTS,
+        "weight_sweep": {"profile": "sweep", "held_out": 1, "seed": SEED},
+    }.get(name, {})
     assert ["".join(c["source"]) for c in cells] == [parameters.with_help(table, **changes)]
+    shown = inspect_notebook(str(ROOT / f"nbs/run/{name}.ipynb"))
+    assert {name: entry["help"] for name, entry in shown.items()} == {name: p.help for name, p in table.items()}
 
 
 def test_every_module_imports_from_an_empty_folder(tmp_path):
@@ -110,7 +117,7 @@ def test_nothing_large_or_private_is_tracked():
 
 
 def test_paper_profile_resolves_for_every_table(tmp_path):
-    """Every job of the paper profile has resolved parameters, a recipe, methods that exist, and an estimate of its cost."""
+    """Every job of the paper profile has parameters, a recipe, methods that exist, and an estimated cost."""
     from icckd.losses.methods import find_method
     from icckd.runs.parameters import PAIR, TEACHER, check_parameters
     from icckd.runs.plan import make_jobs

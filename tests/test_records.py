@@ -12,8 +12,8 @@ from icckd.runs.records import RECORD_FIELDS, read_record, read_records, write_r
 
 TABLES = sorted((ROOT / "results").glob("*/tables/*.csv"))
 FIELDS = (
-    "profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds device threads precision versions key code_digest "
-    "data_digest teacher_weights_digest"
+    "profile paper_pair dataset teacher student method seed epochs variant recipe split last best status seconds "
+    "device threads precision versions key code_digest data_digest teacher_weights_digest"
 ).split()
 
 

@@ -1,4 +1,4 @@
-"""The product in its smallest form, by its own commands: `make reproduce` (PROFILE=smoke) and each run notebook alone through papermill."""
+"""The product in its smallest form, by its own commands: `make reproduce PROFILE=smoke`, and each run notebook."""
 
 import json
 import re
@@ -294,7 +294,9 @@ def test_make_knows_the_profiles():
 def test_custom_pair_on_folders_with_a_network_from_a_file(tmp_path, monkeypatch):
     tree = write_tree(tmp_path / "squares")
     (tmp_path / "my_networks.py").write_text(
-        "from torch import nn\n\ndef small(num_classes):\n    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))\n"
+        "from torch import nn\n\ndef small(num_classes):\n"
+        "    trunk = nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()\n"
+        "    return nn.Sequential(*trunk, nn.Linear(8, num_classes))\n"
     )
     given = {
         "data": str(tree),

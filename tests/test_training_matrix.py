@@ -1,4 +1,4 @@
-"""Every criterion trains on every kind of pair: finite, the student moves, the teacher does not, and companions change nothing."""
+"""Every criterion trains on every kind of pair: finite, the student moves, the teacher not, companions nothing."""
 
 import copy
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from small_training import digests, photos, recipe_for, scenes, settled, students_of
 
-from icckd.losses.methods import METHODS
+from icckd.losses.methods import METHODS, Context, create_criterion
 from icckd.training.trainer import fit
 
-# The twelve pairs of the two papers' CIFAR-100 tables, and whether FSP applies (it needs equal channels; the tables print N/A where it does not).
+# The twelve pairs of the two papers' CIFAR-100 tables, and whether FSP applies (it needs equal channels).
 PAIRS = {
     "resnet56 resnet20": True,
     "resnet110 resnet20": True,
@@ -34,18 +34,19 @@ SCENE_PAIRS = [
     "deeplabv3plus_r18@0.25 deeplabv3plus_mbv2@0.5",
 ]
 NEEDS_LARGE_MAPS = ("ickd_s.grid16", "ickd_s.grid32")
-LOGITS_ALONE = ("kd", "dkd", "dist", "mlld")  # the kind of pair means nothing to them
 SUMS_WITH_CRITIC = ("skds", "skdd", "ifvd")  # their parts are methods of the table, too
 WHOLE = ("resnet56 resnet20", "resnet32x4 shufflenetv1", SCENE_PAIRS[0])  # pairs on which the whole table trains
 
 
 def of_table(data, pair, rest=False):
-    """The methods for a pair: all of them or, for most pairs, those to which the pair makes a difference; with `rest` the others."""
-    table, wanted = (
-        list(METHODS[data.task]),
-        lambda name: name.partition(".")[1] == "" and name not in LOGITS_ALONE + SUMS_WITH_CRITIC,
-    )
-    return [name for name in table if (pair in WHOLE or wanted(name)) != rest]
+    """The methods for a pair: all, or those to which the pair makes a difference; with `rest` the others."""
+    pair_matters = lambda name: "." not in name and name not in SUMS_WITH_CRITIC and reads_layers(name, data.task)
+    return [name for name in METHODS[data.task] if (pair in WHOLE or pair_matters(name)) != rest]
+
+
+def reads_layers(name, task):
+    """Whether a method reads more than logits; to the others the kind of pair means nothing."""
+    return name == "none" or bool(set(create_criterion(name, Context(task)).student_layers) - {"logits"})
 
 
 class Watch:

@@ -20,7 +20,7 @@ def write_atomically(
     path: str | Path,  # where the file shall be
     content: bytes | str,  # its whole content; text is written as UTF-8
 ) -> Path:
-    "Writes the whole file or nothing. Raises OSError that names the file when it cannot be written; an old file then stays as it was."
+    "Writes the whole file or nothing, and then an old file stays. Raises OSError that names the file."
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

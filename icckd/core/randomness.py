@@ -36,7 +36,7 @@ def global_stream(
     *names,
     device: str | torch.device = "cpu",
 ):
-    "Inside the block, PyTorch's global generators (CPU, and `device` when it is a GPU) are at the start of the named stream."
+    "Inside, PyTorch's global generators (CPU, and `device` if it is a GPU) are at the start of the named stream."
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

@@ -60,7 +60,7 @@ class Preparation:
 
 # %% ../../nbs/losses/criterion.ipynb #ecfc58ea
 class Criterion(nn.Module):
-    "What a student trains with. Subclasses set the class attributes and implement `forward`, and `build` if they own adapters."
+    "What a student trains with. Subclasses set the attributes and implement `forward`, and `build` for adapters."
 
     views: tuple[str, ...] = ("weak",)
     student_layers: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Criterion(nn.Module):
         self.weight = weight
 
     def build(self, student: nn.Module, teacher: nn.Module | None, step: Step) -> None:
-        "Makes the adapters from the shapes seen in `step`, a real step without gradient. Global random draws are keyed by the run's seed."
+        "Makes the adapters from the shapes in `step`, a real step without gradient. Global draws follow the seed."
 
     def forward(self, step: Step) -> dict[str, torch.Tensor]:
         "The terms of the loss by name, weights and warm-up included; their sum is minimised."

@@ -28,7 +28,7 @@ def distil_pair(
     run: Run,
     say=print,
 ) -> dict[str, dict]:  # method -> record
-    "Trains every method whose record is missing, failed or (with `retrain_stale`) out of date, all side by side, and returns all records."
+    "Trains, side by side, every method whose record is missing, failed or (`retrain_stale`) out of date."
     torch.set_num_threads(run.values["threads"])
     recorded = lambda: {method: read_record(run.records / f"{run.student_name(method)}.json") for method in run.methods}
     with only_one(run.workplace / "locks" / f"{run.student_name('pair')}.lock", say):
@@ -92,7 +92,7 @@ def _finish(run: Run, student, key: tuple, teacher: nn.Module, teacher_digest: s
 
 # %% ../../nbs/runs/pair.ipynb #0f0aa0c3
 def write_manifest(run: Run, records: dict[str, dict]) -> None:  # record name -> record
-    "Writes the run's manifest, if one is wanted: the batch's sign that the run ended well. A failed student's record says so itself."
+    "Writes the manifest, if one is wanted: the batch's sign that the run ended well, failed students included."
     if run.values["manifest"]:
         states = {name: {"key": record["key"], "status": record["status"]} for name, record in records.items()}
         write_json(run.values["manifest"], {"records": states})

@@ -43,7 +43,7 @@ COMMON = {
     "manifest": Parameter("", "file that lists the records once the run has ended well", free="names a file"),
 }
 STUDENT = {
-    "methods": Parameter("none kd ickd_c+kd", "names of the method table, with options: pkt:weight=3000", "criterion"),
+    "methods": Parameter("none kd ickd_c+kd", "names of the method table, options after a colon", "criterion"),
     "recipe": Parameter("quick_classification", "recipe of the students", "recipe"),
     "epochs": Parameter(0, "epochs of the students; 0: the recipe's", "recipe"),
     "seed": Parameter(0, "fixes weights, batches, augmentation, adapters and dropout"),

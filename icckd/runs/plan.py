@@ -339,7 +339,8 @@ def plan_text(
     )
     lines.append(
         f"{int(total['jobs'])} jobs; records: {states}; what is left takes about {total['hours here']:.2g} h on this "
-        f"machine ({speed:.1e} multiply-adds a second, measured) or {total['GPU-hours']:.2g} h on a GPU at {GPU_SPEED:.0e}."
+        f"machine ({speed:.1e} multiply-adds a second, measured) "
+        f"or {total['GPU-hours']:.2g} h on a GPU at {GPU_SPEED:.0e}."
     )
     missing = {_data_sentence(job.parameters["dataset"]) for job in jobs} - {""}
     return "\n".join([f"profile {chosen.name}: {chosen.about}", "", *lines, *sorted(missing)])

@@ -35,7 +35,7 @@ def recipe_label(recipe: str, epochs: int = 0, batch_size: int = 0) -> str:
 
 
 def record_name(dataset: str, teacher: str, student: str | None, method: str, recipe: str, seed: int) -> str:
-    "File name of a record without ending, e.g. `digits100--resnet20--resnet8--pkt~weight=3000--quick_classification--seed0`."
+    "File name of a record without ending, e.g. `digits100--resnet20--resnet8--pkt~weight=3--quick--seed0`."
     parts = [dataset, teacher, *([] if student is None else [student]), method, recipe, f"seed{seed}"]
     return "--".join(map(part_of_name, parts))
 
@@ -71,7 +71,7 @@ def write_record(
     record: dict,
     arrays: dict[str, np.ndarray] | None = None,  # what figures need; at most 100 kB when packed
 ) -> Path:
-    "Writes arrays first and the record last, each atomically. Arrays that are too large are left out with a warning: a figure is not worth a run."
+    "Writes arrays, then the record, each atomically. Arrays that are too large are left out with a warning."
     path, buffer = Path(folder) / f"{name}.npz", io.BytesIO()
     if arrays:
         np.savez_compressed(buffer, **arrays)

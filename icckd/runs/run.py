@@ -156,7 +156,7 @@ def open_run(
     kind: str,  # "teacher", "classification" or "segmentation"
     **parameters,  # see the tables of `icckd.runs.parameters`
 ) -> Run:
-    "Checks every parameter. Raises RunError with one sentence: unknown name, wrong type, unknown method, network or data set, missing data."
+    "Checks every parameter. Raises RunError with one sentence for what is unknown, of a wrong type or missing."
     try:
         return _open_run(kind, parameters)
     except RunError:

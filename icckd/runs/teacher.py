@@ -122,7 +122,7 @@ def train_teacher(
     run: Run,
     say=print,
 ) -> dict:  # the teacher's record
-    "Trains the teacher unless its record is up to date and the weights of that record are there. Raises RuntimeError if training fails."
+    "Trains the teacher unless its record is current and that record's weights are here. Raises RuntimeError."
     name, path = run.teacher_name, run.records / f"{run.teacher_name}.json"
     with only_one(run.workplace / "locks" / f"{name}.lock", say):
         key, code = wanted_key(run, "teacher")
@@ -164,7 +164,8 @@ def _train_teacher(run: Run, key: str, code: list, known: dict | None, say) -> N
     elif known is not None:
         then, now = known["weights_digest"], record["weights_digest"]
         say(
-            f"the weights differ from the record's ({then} then, {now} now): other software or processor; the record is replaced"
+            f"the weights differ from the record's ({then} then, {now} now): "
+            "other software or processor; the record is replaced"
         )
     save_weights(run.weights(name), trained.network, header_of(record))
     if record is not known:

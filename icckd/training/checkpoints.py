@@ -74,7 +74,7 @@ def save_checkpoint(
     state,  # see `pack_state`
     keep: int = 2,  # newest files to keep
 ) -> Path:
-    "Writes a checkpoint atomically and removes all but the newest. Raises OSError when it cannot be written; older ones then stay."
+    "Writes a checkpoint atomically, then removes all but the newest. Raises OSError; older ones then stay."
     content = pack_state(state)
     path = write_atomically(Path(folder) / f"step-{step:09d}-{digest_bytes(content)}.safetensors", content)
     for old in _checkpoints(folder)[keep:]:

@@ -53,7 +53,7 @@ _ALL = [
         schedule="linear",
         warmup_epochs=0.5,
         precision="bfloat16",
-        note="for the embedded digit_scenes, rate and length chosen on held-out training digits; the teacher trains for 8 epochs",
+        note="for the embedded digit_scenes, rate and length chosen on held-out training digits",
     ),
     Recipe(
         "short_classification",
@@ -92,7 +92,8 @@ _ALL = [
         "mlld_480",
         source=_MLLD + "first release, March 2023",
         **{**_STEPS_240, "epochs": 480, "learning_rate": 0.025},
-        note="milestones stay 150/180/210, so 270 of the 480 epochs run at a thousandth of the rate; three pairs used 0.0025, which ones was not found",
+        note="milestones stay 150/180/210: 270 of 480 epochs run at a thousandth of the rate; "
+        "three pairs used 0.0025, which ones was not found; LSKD's recipe for MLLD, too",
     ),
     Recipe(
         "mlld_960",
@@ -192,7 +193,8 @@ _ALL = [
         "ifvd_40k",
         source="YukangWang/IFVD@950a7a5, irfanICMLL/TorchDistiller@78bac7c: exp_cwd.sh",
         **_CITYSCAPES_40K,
-        note="mirror and scale are flags that the released scripts do not pass: switched on here; the adapter's rate decays here, in the release it never does",
+        note="mirror and scale are flags that the released scripts do not pass: switched on here; "
+        "the adapter's rate decays here, in the release it never does",
     ),
     Recipe(
         "cirkd_cityscapes",
@@ -229,7 +231,8 @@ _ALL = [
         nesterov=False,
         head_factor=10.0,
         augmentation={"crop": (513, 513), "scale": (0.5, 2.0), "flip": True},
-        note="no ICKD-S training code was published: Overhaul's recipe, on which ICKD's evaluation code stands; its first epoch trains adapters only, which is not repeated here",
+        note="no ICKD-S training code was published: Overhaul's recipe, on which ICKD's evaluation code stands; "
+        "its first epoch trains adapters only, which is not repeated here",
     ),
     Recipe(
         "mmseg_80k",
@@ -240,7 +243,7 @@ _ALL = [
         learning_rate=0.01,
         schedule="poly",
         augmentation={"crop": (512, 512), "scale": (0.5, 2.0), "flip": True},
-        note="VOC and ADE20K: step counts of the supplement's own runs are not printed; 40,000 steps of 16 on train_aug",
+        note="VOC and ADE20K: the supplement's own step counts are not printed; 40,000 steps of 16 on train_aug",
     ),
 ]
 RECIPES = {recipe.name: check_recipe(recipe) for recipe in _ALL}

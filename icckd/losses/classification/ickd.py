@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from ...core.checks import at_least_float32, check_features, check_number, check_same, describe, without_autocast
 from ..criterion import Criterion, Step
-from ...models.layers import Outputs
 from ..replaying import check_fixed, loss_and_gradients, with_gradient
+from ...models.layers import Outputs
 
 # %% ../../../nbs/losses/classification/ickd.ipynb #d9bccd16
 def icc_matrix(

@@ -133,3 +133,22 @@ def test_paper_profile_resolves_for_every_table(tmp_path):
             find_method(method, job.kind)
             find_recipe(job.parameters["recipe"])
     assert len({job.name for job in jobs}) == len(jobs)
+
+
+def test_counts_of_the_readme_are_those_of_the_project():
+    from icckd.losses.methods import GROUPS, METHODS
+
+    text = " ".join((ROOT / "README.md").read_text().split())
+    count = lambda task, group: sum(
+        row.group == group and row.variant is None and "+" not in name and name != "none"
+        for name, row in METHODS[task].items()
+    )
+    segmentation = {row.own_term for name, row in METHODS["segmentation"].items() if name != "none"}
+    methods = f"{count('classification', GROUPS[0]) + 1} for classification and {len(segmentation)} for segmentation"
+    assert f"{methods}, with variants, and {count('classification', GROUPS[1])} later ones" in text  # MLLD is a variant
+    cases = {
+        name: len(list((ROOT / "tests/golden" / name).glob("*.npz"))) for name in ("classification", "segmentation")
+    }
+    assert f"{sum(cases.values())} stored cases" in text and f"({cases['classification']} classification, " in text
+    assert f"{cases['segmentation']} segmentation)" in text
+    assert f"{len(list((ROOT / 'tests/golden/trajectories').glob('*.npz')))} trajectories" in text

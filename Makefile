@@ -1,13 +1,15 @@
 # Front door of the project. One graph, in the Snakefile; this file only prepares the environment and passes names on.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test reproduce sweep report plan test-slurm docs test-site clean
+.PHONY: help setup test reproduce sweep report plan method test-slurm test-gpu docs test-site clean
 
 PYTHON ?= python3
 PROFILE ?= quick
 PAIRS ?=
 METHODS ?=
 SEEDS ?=
+NAME ?=
+NEW ?=
 RESULTS ?= results/local
 EXECUTOR ?= local
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
@@ -18,7 +20,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 # A mistyped name or value ends here, before anything is written; names that other programs read pass.
-KNOWN := PYTHON PROFILE PAIRS METHODS SEEDS RESULTS EXECUTOR CORES STALE SLURM_OPTIONS MATHJAX SHELL TMPDIR \
+KNOWN := PYTHON PROFILE PAIRS METHODS SEEDS RESULTS EXECUTOR CORES NAME NEW STALE SLURM_OPTIONS SHELL TMPDIR \
   ICCKD_% OMP_% MKL_% PYTHON% MPL% TORCH% CUDA_% NCCL_% SLURM_% SBATCH_% SNAKEMAKE_% JUPYTER_% PIP_% XDG_% LC_% MAKE%
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 $(foreach name,$(filter-out $(KNOWN),$(GIVEN)),$(error $(name): no such variable; wanted PROFILE, PAIRS, METHODS, SEEDS, RESULTS, EXECUTOR, CORES, STALE, SLURM_OPTIONS or PYTHON))
@@ -33,6 +35,8 @@ help:
 	@echo "make report                tables and reports from the committed records, nothing is trained (PROFILE=, RESULTS=results)"
 	@echo "make plan                  what would run, what is recorded, what it would cost"
 	@echo "make test                  everything that CI checks       make test-slurm   the cluster path, on a local Slurm"
+	@echo "make method NAME=kd        one method: its tests, two minutes of training beside others, a picture (NEW=1 begins one)"
+	@echo "make test-gpu              every criterion on a GPU against the CPU, where there is one"
 	@echo "make docs                  the notebooks as a site in _docs make test-site    checks it"
 	@echo "make clean                 removes what make made here (never committed results)"
 
@@ -77,11 +81,17 @@ test: setup
 test-slurm: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/slurm.sh
 
+test-gpu: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/gpu -q -rs -p no:cacheprovider || [ $$? -eq 5 ]  # 5: all was skipped
+
+method: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m icckd.runs.method "$(NAME)" $(if $(NEW),--new)
+
 docs: setup
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/site.py build
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/build.py
 
 test-site: docs
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/site.py check
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_site.py -q -rs -p no:cacheprovider
 
 clean:
 	rm -rf .venv _proc _docs build dist *.egg-info .snakemake .pytest_cache results/local

@@ -27,7 +27,12 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={
         "batch": settings["batch_requirements"].split(),
-        "dev": (settings["batch_requirements"] + " " + settings["dev_requirements"]).split(),
+        "export": settings["export_requirements"].split(),
+        "docs": settings["docs_requirements"].split(),
+        "dev": [word for name in ("batch", "export", "docs", "dev") for word in settings[f"{name}_requirements"].split()],
     },
-    entry_points={"nbdev": [f"{settings['lib_name']}={settings['lib_name']}._modidx:d"]},
+    entry_points={
+        "nbdev": [f"{settings['lib_name']}={settings['lib_name']}._modidx:d"],
+        "console_scripts": ["icckd=icckd.distillation.cli:main"],
+    },
 )

@@ -12,7 +12,7 @@ from conftest import ROOT, command
 from papermill import inspect_notebook
 
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "runs", "reporting"]
+ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "runs", "reporting", "distillation"]
 
 
 def settings():
@@ -23,7 +23,7 @@ def settings():
 
 def test_environment_yml_agrees_with_settings_ini():
     values = settings()
-    wanted = sorted(" ".join(values[k] for k in ("requirements", "batch_requirements", "dev_requirements")).split())
+    wanted = sorted(word for name in values if name.endswith("requirements") for word in values[name].split())
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(d["pip"] for d in dependencies if isinstance(d, dict))
     python = next(d for d in dependencies if isinstance(d, str) and d.startswith("python"))

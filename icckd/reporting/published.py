@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NETWORKS', 'IMAGENET_NETWORKS', 'DATASETS', 'FOLDER', 'dataset_title', 'network_title', 'pair_title',
-           'published_tables', 'published', 'published_pairs', 'pair_slug']
+           'published_tables', 'published', 'published_pairs']
 
 # %% ../../nbs/reporting/published.ipynb #6f3d3907
 from functools import lru_cache
@@ -129,7 +129,7 @@ def _our_network(dataset: str, name: str) -> str:
     "Our name of a printed network; empty where there is none."
     return (IMAGENET_NETWORKS if dataset == "imagenet" else NETWORKS).get(name, "")
 
-# %% ../../nbs/reporting/published.ipynb #0d170950
+# %% ../../nbs/reporting/published.ipynb #fcb31509
 def published_pairs(
     table: str,
 ) -> list[tuple[str, str, str]]:  # (data set, teacher, student) in our names, in the table's order
@@ -137,8 +137,3 @@ def published_pairs(
     rows = published(table)
     rows = rows[(rows["our_teacher"] != "") & (rows["our_student"] != "") & (rows["our_dataset"] != "")]
     return list(dict.fromkeys(zip(rows["our_dataset"], rows["our_teacher"], rows["our_student"])))
-
-
-def pair_slug(dataset: str, teacher: str, student: str) -> str:
-    "Name of a pair for PAIRS=..., e.g. `cifar100-resnet56-resnet20`."
-    return "-".join(part.replace(":", "_") for part in (dataset, teacher, student))

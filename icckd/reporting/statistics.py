@@ -4,12 +4,15 @@
 
 # %% auto #0
 __all__ = ['CONFIDENCE', 'LEAST_SEEDS', 'RESAMPLES', 'LEAST_PAIRS', 'mean_sd', 'paired_differences', 'paired_interval',
-           'sign_flip_p', 'share_ahead', 'smallest_difference', 'Comparison', 'compare_differences', 'compare_seeds',
-           'bootstrap_accuracy', 'bootstrap_miou', 'interquartile_mean', 'mean_ranks']
+           'sign_flip_p', 'share_ahead', 'smallest_difference', 'seeds_needed', 'Comparison', 'compare_differences',
+           'compare_seeds', 'bootstrap_accuracy', 'bootstrap_miou', 'rank_agreement', 'interquartile_mean',
+           'mean_ranks']
 
-# %% ../../nbs/reporting/statistics.ipynb #29a01bca
+# %% ../../nbs/reporting/statistics.ipynb #69c61f43
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -68,7 +71,7 @@ def share_ahead(differences) -> float:  # NaN without differences
     "P(A > B): the share of seeds in which A is ahead; a tie counts half."
     return mean_sd((np.sign(x) + 1) / 2 for x in differences)[0]
 
-# %% ../../nbs/reporting/statistics.ipynb #d23ad856
+# %% ../../nbs/reporting/statistics.ipynb #96b7dee7
 def smallest_difference(
     sd: float,  # spread of the paired differences
     n: int,  # seeds
@@ -78,12 +81,33 @@ def smallest_difference(
     "The true difference that n seeds show with the wanted power."
     if n < LEAST_SEEDS or math.isnan(sd):
         return math.nan
-    critical, root = stats.t.ppf(1 - alpha / 2, n - 1), math.sqrt(n)
+    return float(sd * _shift(n, power, alpha) / math.sqrt(n))
+
+
+@lru_cache(maxsize=None)
+def _shift(n: int, power: float, alpha: float) -> float:
+    "The difference over its standard error that is found with the wanted power."
+    critical = stats.t.ppf(1 - alpha / 2, n - 1)
     other_tail = lambda shift: np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # NaN where it is too small
     found = lambda shift: stats.nct.sf(critical, n - 1, shift) + other_tail(shift)
-    return float(sd * optimize.brentq(lambda shift: found(shift) - power, 1e-6, 12.0) / root)  # 5.6 for three seeds
+    return float(optimize.brentq(lambda shift: found(shift) - power, 1e-6, 12.0))  # 5.6 for three seeds
 
-# %% ../../nbs/reporting/statistics.ipynb #2a0e36f4
+# %% ../../nbs/reporting/statistics.ipynb #8339b1a3
+def seeds_needed(
+    difference: float,  # the true difference, of any sign
+    sd: float,  # spread of the paired differences
+    most: int = 1000,
+) -> int | None:  # None: more than `most`, or there is nothing to show
+    "The fewest seeds with which a paired t-test finds a difference in 80 of 100 experiments."
+    if math.isnan(difference) or math.isnan(sd) or not difference or smallest_difference(sd, most) > abs(difference):
+        return None
+    low, high = LEAST_SEEDS, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if smallest_difference(sd, middle) <= abs(difference) else (middle + 1, high)
+    return low
+
+# %% ../../nbs/reporting/statistics.ipynb #3ea830d4
 @dataclass(frozen=True)
 class Comparison:
     "A against B, seed by seed."
@@ -106,14 +130,14 @@ class Comparison:
         return "holds" if self.low > 0 else "does not hold" if self.high < 0 else "not decided"
 
     def size(self, claimed: float) -> str:  # claimed: what the sentence says, in the same units; NaN where it says none
-        "`inside the interval`, `outside the interval`, `not decided`; empty where no size is named or nothing run."
+        "`as claimed`, `smaller`, `larger`, `not decided`; empty where no size is named or nothing run."
         if not self.n or math.isnan(claimed):
             return ""
         if math.isnan(self.low):
             return "not decided"
-        return "inside the interval" if self.low <= claimed <= self.high else "outside the interval"
+        return "smaller" if self.high < claimed else "larger" if self.low > claimed else "as claimed"
 
-# %% ../../nbs/reporting/statistics.ipynb #4356243f
+# %% ../../nbs/reporting/statistics.ipynb #fba6a8aa
 def compare_differences(
     differences,  # A - B, one a seed
 ) -> Comparison:
@@ -141,7 +165,7 @@ def compare_seeds(
     "A against B over the seeds that both have."
     return compare_differences(paired_differences(a, b))
 
-# %% ../../nbs/reporting/statistics.ipynb #b5b713c1
+# %% ../../nbs/reporting/statistics.ipynb #084c769b
 RESAMPLES = 2000
 
 
@@ -168,7 +192,7 @@ def _bootstrap(
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
-# %% ../../nbs/reporting/statistics.ipynb #1782d361
+# %% ../../nbs/reporting/statistics.ipynb #a4e9ebc3
 def bootstrap_miou(
     a: list[
         tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -191,7 +215,41 @@ def _miou(counts: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray
     iou = np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
     return 100 * np.nanmean(iou, axis=1)
 
-# %% ../../nbs/reporting/statistics.ipynb #dbe9b260
+# %% ../../nbs/reporting/statistics.ipynb #bf90d2ec
+def rank_agreement(
+    a,  # (methods, seeds) scores; one column where a list has no seeds, e.g. printed values
+    b,  # (methods, seeds) of the same methods
+    together: bool = False,  # whether a seed's column of `a` and of `b` belong to the same students
+) -> tuple[float, float, float]:  # (tau, low, high); NaN below three methods, no interval below three seeds
+    "Kendall's tau between the means of two lists, with a 95 % bootstrap interval over seeds."
+    a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
+    if len(a) < 3:
+        return math.nan, math.nan, math.nan
+    tau = lambda i, j: stats.kendalltau(a[:, i].mean(1), b[:, j].mean(1)).statistic
+    whole = tau(*(np.arange(x.shape[1]) for x in (a, b)))
+    if any(1 < x.shape[1] < LEAST_SEEDS for x in (a, b)) or max(a.shape[1], b.shape[1]) < LEAST_SEEDS:
+        return float(whole), math.nan, math.nan
+    drawn = [(i, i) for i in _draws(a.shape[1])] if together else _pairs_of_draws(a.shape[1], b.shape[1])
+    low, high = np.nanquantile([tau(i, j) for i, j in drawn], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(whole), float(low), float(high)
+
+
+def _draws(n: int) -> np.ndarray:  # (draws, n) positions of seeds
+    "All ways to draw n seeds from n, or some of them."
+    if n <= 5:
+        return np.array(list(product(range(n), repeat=n)))
+    return np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
+
+
+def _pairs_of_draws(n: int, m: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    "Draws for two lists that have nothing to do with each other: all of them, or some where they are many."
+    first, second = _draws(n), _draws(m)
+    if len(first) * len(second) <= 5000:
+        return [(i, j) for i in first for j in second]
+    chosen = np.random.default_rng(0).integers(0, (len(first), len(second)), (RESAMPLES, 2))
+    return [(first[i], second[j]) for i, j in chosen]
+
+# %% ../../nbs/reporting/statistics.ipynb #e43c7425
 LEAST_PAIRS = 5
 
 
@@ -208,7 +266,7 @@ def interquartile_mean(
     low, high = np.quantile(middle(draws), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(middle(values)), float(low), float(high)
 
-# %% ../../nbs/reporting/statistics.ipynb #8be7c346
+# %% ../../nbs/reporting/statistics.ipynb #2ae1abc7
 def mean_ranks(
     scores: pd.DataFrame,  # a line a pair, a column a method; more is better, none missing
 ) -> tuple[pd.Series, pd.DataFrame, float]:  # (mean rank by method, Nemenyi's p for every two, p of Friedman's test)

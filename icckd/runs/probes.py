@@ -58,7 +58,7 @@ def _adapted(criterion, outputs) -> dict[str, torch.Tensor]:
 
 # %% ../../nbs/runs/probes.ipynb #eb4dfe95
 def _half(x: torch.Tensor) -> np.ndarray:
-    return x.float().cpu().numpy().astype(np.float16)
+    return x.float().clamp(-65504, 65504).cpu().numpy().astype(np.float16)  # what half precision can hold
 
 
 def _at_most(x: torch.Tensor, side: int) -> torch.Tensor:

@@ -135,6 +135,10 @@ class Run:
         "The parameters that enter the key of the role's record by their value."
         return key_parameters(self.values, self.table, role)
 
+    def about(self, role: str) -> dict:
+        "What a prediction of the role's network needs: class names and preprocessing."
+        return {name: list(getattr(self.dataset, name)) for name in ("class_names", "image_size", "mean", "std")}
+
     def context(self, role: str) -> Context:
         "What the method table needs to know; a teacher counts as its own student."
         with torch.device("meta"):

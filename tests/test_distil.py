@@ -79,7 +79,7 @@ def unet(num_classes):
 
 SEGMENTERS = ("torchvision:deeplabv3_mobilenet_v3_large", "torchvision:lraspp_mobilenet_v3_large", unet)
 REFUSALS = re.compile(  # the only reasons that a method may have
-    r"equal channels|equal numbers of layers|margins='measured'|margins=measured|first view|second, strong view|batch norm of a 1 x 1 map"
+    r"as many stages|equal channels|equal numbers of layers|margins='measured'|margins=measured|first view|second, strong view|batch norm of a 1 x 1 map"
     r"|wanted a batch norm that feeds"
 )
 

@@ -23,6 +23,7 @@ def prepare(group: Pass, student: Student) -> None:
         steps = max(1, round(stage.epochs_fraction * group.recipe.epochs * group.steps_per_epoch))
         for step, (epoch, batch) in zip(range(steps), endless_batches(group, student, stage)):
             prepare_step(group, student, stage, optimizer, batch, epoch, step)
+        student.marks.check()
         train_mode(student.network, student.frozen)
     student.prepared = True
 
@@ -56,6 +57,7 @@ def prepare_step(group: Pass, student: Student, stage, optimizer, batch, epoch: 
     loss = total_of(terms, f"student {student.name!r}, stage {stage.name!r}")
     for name, value in terms.items():
         student.marks.mark(name, torch.isfinite(value.detach()), step)
-    student.marks.check()
+    if group.device.type == "cpu":  # free here; on a GPU the marks are read at the end of the stage
+        student.marks.check()
     loss.backward()
     optimizer.step()

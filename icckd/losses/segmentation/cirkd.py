@@ -60,13 +60,12 @@ def kl_and_pull(
     return probability.mul_(difference).sum(dim) + (sum_s / sum_t).log().squeeze(dim), pull
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #d7ff9109
-def unordered_pairs(images: int, at_once: int):
-    "Index lists (i, j) that meet every unordered pair once, the diagonal first; no i and no j twice within a list."
+def unordered_pairs(images: int, at_once: int, device: torch.device | None = None):
+    "Yields (j - i, i, j), indices that meet every unordered pair once; none twice within a tensor, no host copy."
     for distance in range(images // 2 + 1):
-        starts = range(images // 2 if distance and 2 * distance == images else images)
-        for first in range(0, len(starts), at_once):
-            i = list(starts[first : first + at_once])
-            yield i, [(k + distance) % images for k in i]
+        starts = images // 2 if distance and 2 * distance == images else images
+        for i in torch.arange(starts, device=device).split(at_once):
+            yield distance, i, (i + distance) % images
 
 # %% ../../../nbs/losses/segmentation/cirkd.ipynb #9470d405
 class CrossImageKL(torch.autograd.Function):
@@ -75,15 +74,16 @@ class CrossImageKL(torch.autograd.Function):
     @staticmethod
     def forward(ctx, student: torch.Tensor, teacher: torch.Tensor, temperature: float, entries: int) -> torch.Tensor:
         total, gradient = student.new_zeros(()), torch.zeros_like(student) if ctx.needs_input_grad[0] else None
-        for i, j in unordered_pairs(len(student), max(1, entries // student.shape[2] ** 2)):
+        at_once = max(1, entries // student.shape[2] ** 2)
+        for distance, i, j in unordered_pairs(len(student), at_once, student.device):
             similar = (x[i].mT @ (x[j] / temperature) for x in (student, teacher))  # (pairs, positions, positions)
             matrices = exponentials(*similar, temperature)
             kl, pull = kl_and_pull(*matrices, dim=2)  # the order (i, j)
             total += kl.sum()
-            if i != j:  # the order (j, i): the same matrices, read by columns
+            if distance > 0:  # the order (j, i): the same matrices, read by columns
                 kl, other = kl_and_pull(*matrices, dim=1)
                 total, pull = total + kl.sum(), pull.add_(other)
-            if gradient is not None and i == j:
+            if gradient is not None and distance == 0:
                 gradient[i] += student[i] @ (pull + pull.mT)
             elif gradient is not None:
                 gradient[i] += student[j] @ pull.mT

@@ -85,7 +85,8 @@ test-gpu: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/gpu -q -rs -p no:cacheprovider
 
 method: setup
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m icckd.runs.method "$(NAME)" $(if $(NEW),--new)
+	@$(if $(NAME),,$(error NAME: wanted a method, such as make method NAME=kd))PATH="$(CURDIR)/$(BIN):$$PATH"; export PATH; \
+	nbdev_export && $(BIN)/python -m icckd.runs.method "$(NAME)" $(if $(NEW),--new)
 
 docs: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/build.py

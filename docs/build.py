@@ -12,6 +12,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import conf  # first: it puts this very tree in front of an installed one
 import docments
 import method_links
 import results_pages
@@ -122,8 +123,6 @@ def plain(output):
 
 def relinked(text, path, page, pages):
     "Links to notebooks lead to their pages; links to other files of the repository lead to the repository."
-    import conf
-
     home = ROOT / "nbs" / "papers" if page.startswith("papers/") else path.parent  # reports are executed copies
     of_file = {str(source): name for name, source in pages.items()}
 
@@ -302,7 +301,8 @@ def main():
     options = ["-b", "html", "-q", "-j", "2", "-W", "--keep-going", "-c", ROOT / "docs", "-d", DOCTREES, SITE, OUT]
     code = sphinx_build([str(option) for option in options])
     if code:  # a page with a warning is not read again otherwise, and the next build would pass
-        shutil.rmtree(DOCTREES, ignore_errors=True)
+        for folder in (DOCTREES, OUT / "_modules"):
+            shutil.rmtree(folder, ignore_errors=True)
         sys.exit(code)
     drop_old_pages(files)
     print(f"{len(list(OUT.rglob('*.html')))} pages in {OUT.name}; start at {OUT.name}/index.html")

@@ -23,16 +23,18 @@ def methods_of_pages():
     return found
 
 
-def golden_anchor(path):
-    "The anchor of the heading under which a notebook replays its golden cases; empty if it does not."
-    heading = ""
+def golden_check(path):
+    "Where a notebook replays its golden cases: a heading of its own, else the page that replays all; empty without cases."
+    heading, elsewhere = "", ""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             heading = next((line for line in reversed(text.splitlines()) if re.match(r"#{2,} ", line)), heading)
-        elif "compare_with_golden(" in text:
-            return re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-")
-    return ""
+        elif re.search(r"(compare_with|check)_golden\(", text):
+            return "#" + re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-")
+        elif re.search(r"^GOLDEN = ", text, flags=re.M):
+            elsewhere = "/golden/golden.ipynb"
+    return elsewhere
 
 
 def lines(pages):
@@ -54,9 +56,9 @@ def lines(pages):
         number = counted(about, ["method", "versus"])
         parts.append(f'<a href="{to("results/claims.html")}{query}">{number} claims and their verdicts</a>')
         parts.append(f'<a href="{to("results/published.html")}{query}">published values</a>')
-        anchor = golden_anchor(pages[page])
-        if anchor:
-            parts.append(f"[golden check](#{anchor})")
+        golden = golden_check(pages[page])
+        if golden:
+            parts.append(f"[golden check]({golden})")
         parts.append(f"[API](/api/{page.replace('/', '.')})")
         parts.append("[use it on your own network](/tutorials/distil_your_own_model.ipynb)")
         named = ", ".join(f"`{name}`" for name in names)

@@ -3,17 +3,10 @@
 `pytest tests/test_methods.py -k NAME` runs the tests of one method."""
 
 import functools
-import importlib.util
 import inspect
-import json
-import re
-import shutil
-from unittest.mock import patch
 
 import pytest
 import torch
-from conftest import command
-from nbdev.export import nb_export
 from small_training import photos, recipe_for, scenes, settled, students_of
 
 from icckd.losses.criterion import Criterion, describe_criterion
@@ -21,13 +14,11 @@ from icckd.losses.methods import (
     GROUPS,
     METHODS,
     Context,
-    Method,
     canonical_name,
     create_criterion,
     default_options,
     find_method,
     published_method,
-    with_cross_entropy,
 )
 from icckd.reporting.published import published
 from icckd.training.trainer import fit
@@ -236,27 +227,3 @@ def test_torch_is_left_alone():
         for name in table:
             create_criterion(name, context_of(task))
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_template_becomes_a_method(root, tmp_path):
-    """The tutorial's command makes a page that nbdev exports, and its line a method with options."""
-    tutorial = json.loads((root / "nbs/tutorials/add_a_method.ipynb").read_text(encoding="utf-8"))
-    text = "".join("".join(cell["source"]) + "\n" for cell in tutorial["cells"] if cell["cell_type"] == "markdown")
-    copy, line = re.search(r"```bash\n(sed .*?)```", text, re.S)[1], re.search(r"```python\n(.*?),\n```", text, re.S)[1]
-    for folder in ("nbs/tutorials", "nbs/losses/classification", "icckd"):
-        (tmp_path / folder).mkdir(parents=True)
-    shutil.copy(root / "nbs/tutorials/method_template.ipynb", tmp_path / "nbs/tutorials")
-    made = command("bash", "-c", copy, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    nb_export(tmp_path / "nbs/losses/classification/my_method.ipynb", lib_path=tmp_path / "icckd")
-    source = tmp_path / "icckd/losses/classification/my_method.py"
-    spec = importlib.util.spec_from_file_location("icckd.losses.classification.my_method", source)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert set(module.__all__) == {"my_method_loss", "MyMethod"}
-    row = eval(line, {"Method": Method, "with_cross_entropy": with_cross_entropy, "MyMethod": module.MyMethod})
-    with patch.dict(METHODS["classification"], {row.name: row}):
-        criterion = create_criterion("my_method:weight=3", Context())
-        assert {name: part.weight for name, part in criterion.parts.items()} == {"ce": 1.0, "my_method": 3.0}
-        with pytest.raises(ValueError, match="wanted a method that compares features before"):
-            find_method("my_method+kd", "classification")

@@ -98,7 +98,7 @@ def _reference_lines(axes, plain: list[float], teacher: list[float]) -> None:
     if runs:
         axes.axvline(best, color=BLACK, linewidth=1, zorder=1, label="teacher")
 
-# %% ../../nbs/reporting/score_figures.ipynb #a8ec0517
+# %% ../../nbs/reporting/score_figures.ipynb #d11020a2
 def _time_panel(axes, timed: pd.DataFrame) -> None:
     "Gain over the plain student against extra time; names of unbeaten methods are bold, failures stand below."
     bottom = -2 * max(timed["plain_mean"].max(), 0.5)
@@ -106,6 +106,7 @@ def _time_panel(axes, timed: pd.DataFrame) -> None:
     floor = min([0, *shown["plain_mean"], *shown["plain_low"].dropna()])
     floor -= 0.15 * (max([0.5, *shown["plain_mean"]]) - floor)
     axes.axhline(0, color=GREY, linewidth=1, linestyle="--")
+    axes.plot(0, 0, **method_style("none"), markersize=5.5, linestyle="")
     for _, row in shown.iterrows():
         look, where = method_style(row["method"]), (row["extra_time"], row["plain_mean"])
         if not math.isnan(row["plain_low"]):

@@ -37,6 +37,7 @@ class FiniteMarks:
         seen = self.first.get(name)
         if seen is None:
             seen = torch.full((), -1, dtype=torch.int64, device=finite.device)
+        seen = seen.to(finite.device, non_blocking=True)  # a checkpoint's marks come from the host
         self.first[name] = torch.where(~finite & (seen < 0), step, seen)
 
     def check(self) -> None:
@@ -59,13 +60,13 @@ class Clocks:
     "Adds up the time of blocks. On a GPU events are recorded, and `read` adds them up later."
 
     def __init__(self, device: torch.device):
-        self.on_gpu, self.waiting = device.type == "cuda", []
+        self.device, self.on_gpu, self.waiting = device, device.type == "cuda", []
 
     def _now(self):
         if not self.on_gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     @contextmanager
@@ -87,7 +88,7 @@ class Clocks:
     def read(self) -> None:
         "Waits for the device once and adds the recorded times."
         if self.waiting:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         for store, name, start, end in self.waiting:
             store[name] += start.elapsed_time(end) / 1000
         self.waiting.clear()

@@ -245,6 +245,8 @@ def layout():
             cells[0]["source"] = re.sub(
                 r"^# .*", lambda m: f"{m.group()} ({page.split('/')[1]})", cells[0]["source"], count=1
             )
+        source = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+        cells.append(markdown_cell(f"{{.source}}\nSource: [`{source}`]({conf.REPOSITORY}/{source})"))
         if page == "index":
             cells.append(markdown_cell("\n".join(trees)))
         files[f"{page}.ipynb"] = as_notebook(cells)

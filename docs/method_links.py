@@ -24,7 +24,7 @@ def methods_of_pages():
 
 
 def golden_check(path):
-    "Where a notebook replays its golden cases: a heading of its own, else the page that replays all; empty without cases."
+    "Where a notebook replays its golden cases: its own heading or the page that replays all; empty without cases."
     heading, elsewhere = "", ""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])

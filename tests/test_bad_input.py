@@ -1,16 +1,10 @@
 """What a user may get wrong: each ends in one sentence that names it, and nothing is written."""
 
-import os
-import re
 import shutil
-import stat
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import ROOT, papermill
 from PIL import Image
 from test_distil import write_pictures
 from torch import nn

@@ -11,9 +11,20 @@ from conftest import ROOT
 
 from icckd.reporting import blocks, claims, printed, reports, tables
 from icckd.reporting.tables import Results, write_example
-from icckd.runs.profiles import FOLDER, find_profile
+from icckd.runs.profiles import find_profile
 
-QUICK, SCENES = find_profile("quick").blocks[:2]
+MINE = """about = "made-up records"
+seeds = [0, 1, 2]
+
+[[blocks]]
+task = "classification"
+dataset = "digits100"
+teacher = "resnet20"
+student = "resnet8"
+recipe = "quick_classification"
+teacher_recipe = "quick_classification"
+methods = ["none", "kd", "fitnet", "at", "sp", "pkt", "crd", "dkd", "dist", "ickd_c+kd"]
+"""
 SHORT = next(block for block in find_profile("short").blocks if block.student == "resnet20")
 GAINS = {  # over the plain student, a seed each: known signs against it and against KD
     "none": (0.0, 0.2, -0.2),
@@ -27,27 +38,29 @@ GAINS = {  # over the plain student, a seed each: known signs against it and aga
 }
 
 
-def made_up(folder, block=QUICK, seeds=3, profile="quick", gains=GAINS, plain=60.0, asked=""):
-    """Results of made-up records in one block."""
-    write_example(folder, block, "teacher", 0, plain + 12, profile=profile)
+def made_up(folder, seeds=3, block=None, profile="", gains=GAINS, plain=60.0):
+    """Results of made-up records in one block, by default of a profile in a file of its own."""
+    asked = profile or str(folder / "mine.toml")
+    (folder / "mine.toml").write_text(MINE)
+    block = block or find_profile(asked).blocks[0]
+    place = {"profile": find_profile(asked).name}
+    write_example(folder, block, "teacher", 0, plain + 12, **place)
     for method, by_seed in gains.items():
         for seed in range(seeds):
             right = np.arange(500) < 5 * (plain + by_seed[seed])
             held = {"right_bits": np.packbits(right), "samples": np.array(500)}
             fields = {"seconds": {"train": 100.0, "prepare": 0.0, "teacher": 40.0}, "saved_mib": 10.0}
-            fields |= {
-                "outcome": {"agreement": 70 + by_seed[seed]},
-                "history": [{"epoch": 1, "metrics": {"top1": 50.0}}],
-            }
-            write_example(folder, block, method, seed, plain + by_seed[seed], held, profile=profile, **fields)
-    return Results(asked or profile, folder, folder)
+            fields |= {"outcome": {"agreement": 70 + by_seed[seed]}}
+            fields |= {"history": [{"epoch": 1, "metrics": {"top1": 50.0}}]}
+            write_example(folder, block, method, seed, plain + by_seed[seed], held, **place, **fields)
+    return Results(asked, folder, folder)
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """(results, table) of the quick block with three seeds."""
+    """(results, table) of three seeds."""
     results = made_up(tmp_path_factory.mktemp("three"))
-    return results, blocks.block_table(results, "example", QUICK)
+    return results, blocks.block_table(results, "example", results.profile.blocks[0])
 
 
 def test_a_block_is_sorted_by_score_with_known_signs(three):
@@ -67,7 +80,7 @@ def test_a_block_is_sorted_by_score_with_known_signs(three):
 
 def test_the_best_group_is_bold_and_options_stay_in_names(three):
     results, frame = three
-    view = blocks.block_view(results, QUICK, frame)
+    view = blocks.block_view(results, results.profile.blocks[0], frame)
     text = repr(view)
     bold = re.findall(r"^\| \*\*(.+?)\*\*", text, re.M)
     assert bold == ["ICKD-C", "DIST"], "what cannot be told from the best"
@@ -78,42 +91,45 @@ def test_the_best_group_is_bold_and_options_stay_in_names(three):
 
 def test_the_answer_has_sign_size_and_certainty(three):
     results, frame = three
-    said = blocks.block_answer(results, QUICK, frame, ("ickd_c+kd",)).text
-    assert said.startswith("**digits100 (embedded), ResNet20 → ResNet8 × 0.5** (16 epochs, 3 seeds, a stand-in")
+    said = blocks.block_answer(results, results.profile.blocks[0], frame, ("ickd_c+kd",)).text
+    assert said.startswith("**digits100 (embedded), ResNet20 → ResNet8** (16 epochs, 3 seeds, a stand-in")
     assert "**ICKD-C gains 1.00 [0.75, 1.25] points over KD**: the papers' order (+1.16) holds at this budget." in said
     assert "Best is **ICKD-C** with 63.03 ± 0.35 % top-1" in said and said.endswith("; not told from it: DIST.")
-    lost = blocks.block_answer(results, QUICK, frame, ("pkt",)).text
+    lost = blocks.block_answer(results, results.profile.blocks[0], frame, ("pkt",)).text
     assert "PKT loses 11.07" in lost and "the papers' order (−0.21) holds at this budget" in lost, "printed below KD"
-    open_ = blocks.block_answer(results, QUICK, frame, ("pkt:weight=300",)).text
+    open_ = blocks.block_answer(results, results.profile.blocks[0], frame, ("pkt:weight=300",)).text
     assert "PKT (weight 300) and KD are not told apart" in open_ and "3 seeds could have shown" in open_
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_below_three_seeds_one_sentence_stands_above_the_table(tmp_path, seeds):
     results = made_up(tmp_path, seeds=seeds)
-    frame = blocks.block_table(results, "example", QUICK)
+    frame = blocks.block_table(results, "example", results.profile.blocks[0])
     said, view = (
-        blocks.block_answer(results, QUICK, frame, ("ickd_c+kd",)).text,
-        repr(blocks.block_view(results, QUICK, frame)),
+        blocks.block_answer(results, results.profile.blocks[0], frame, ("ickd_c+kd",)).text,
+        repr(blocks.block_view(results, results.profile.blocks[0], frame)),
     )
     assert said.count("nothing, so this describes and gives no verdict") == 1 and "describes" not in view
     assert not re.search("[▲▼○]|descriptive|undecided|not decided", said + view) and "**" not in view
     assert "[95 % over evaluation samples]" in view and not (frame["best_group"].any() or frame["unbeaten"].any())
     rows = claims.comparisons_table(
-        results, "x", [QUICK], {"classification": ("ickd_c+kd",)}, {"classification": ("kd", "at")}
+        results, "x", results.profile.blocks, {"classification": ("ickd_c+kd",)}, {"classification": ("kd", "at")}
     )
     assert repr(claims.comparisons_view(rows)).count("Fewer than three seeds") == 1
 
 
 def test_what_was_not_run_is_said_once_with_its_line_and_cost(three, tmp_path):
     results, frame = three
-    notes = blocks.block_view(results, QUICK, frame).notes
+    notes = blocks.block_view(results, results.profile.blocks[0], frame).notes
     [line] = [note for note in notes if note.startswith("Not run: ")]
     assert "FitNet" in line and "DKD" in line and "AT" not in line.partition(";")[0]
     assert re.search(
-        r'`make reproduce PROFILE=quick PAIRS=digits100-\S+ METHODS="fitnet .*"` would: \d+ networks', line
+        r'`make reproduce PROFILE=\S+mine.toml PAIRS=digits100-\S+ METHODS="fitnet .*"` would: \d+ networks', line
     )
-    assert "multiply-adds a second" in line and repr(blocks.block_view(results, QUICK, frame)).count("ot run") == 1
+    assert (
+        "multiply-adds a second" in line
+        and repr(blocks.block_view(results, results.profile.blocks[0], frame)).count("ot run") == 1
+    )
     empty = Results("quick", tmp_path, tmp_path)
     table = printed.published_table(empty, "ickd_cifar100")
     page = repr(printed.published_view(table))
@@ -164,7 +180,7 @@ def test_a_claim_has_a_sign_and_a_size_that_do_not_contradict(tmp_path, case):
 def test_every_printed_comparison_of_two_recorded_methods_has_a_verdict(tmp_path):
     """As many as the profiles' methods give, each with interval, seeds and what they could have shown."""
     spread = {m: tuple(k / 2 + d for d in (0.0, 0.1, -0.1)) for k, m in enumerate(SHORT.methods) if m != "none"}
-    results = made_up(tmp_path, SHORT, profile="short", gains={"none": (0.0, 0.1, -0.1), **spread}, plain=50.0)
+    results = made_up(tmp_path, block=SHORT, profile="short", gains={"none": (0.0, 0.1, -0.1), **spread}, plain=50.0)
     frame = claims.printed_comparisons(results, "orders", [SHORT])
     assert len(frame) >= 40 and (frame["printed"] > 0).all() and (frame["seeds"] == 3).all()
     assert frame[["low", "high", "could_show"]].notna().all().all() and not frame.duplicated(["method", "versus"]).any()
@@ -187,23 +203,21 @@ def test_quick_and_short_run_enough_printed_comparisons():
         assert found >= 20, profile
 
 
-def test_a_profile_may_be_a_file(tmp_path):
-    mine = tmp_path / "mine.toml"
-    mine.write_text((FOLDER / "quick.toml").read_text())
-    results = made_up(tmp_path, profile="mine", asked=str(mine))
-    assert results.folder == tmp_path / "mine" and len(results.records) == 1 + 3 * len(GAINS)
-    frame = blocks.block_table(results, "example", QUICK)
-    assert f"PROFILE={mine} " in " ".join(blocks.block_view(results, QUICK, frame).notes)
-    assert str(tmp_path / "mine" / "reports") in reports.answers_text(str(mine), str(tmp_path))
+def test_a_profile_may_be_a_file(three):
+    results, frame = three
+    mine = results.folder.parent / "mine.toml"
+    assert results.folder.name == "mine" and len(results.records) == 1 + 3 * len(GAINS)
+    assert f"PROFILE={mine} " in " ".join(blocks.block_view(results, results.profile.blocks[0], frame).notes)
+    said = reports.answers_text(str(mine), str(mine.parent))
+    assert str(results.folder / "reports") in said and "cwd_supplement" not in said, "no block of its task"
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     """The ICKD report of made-up records, as `make report` writes it."""
     folder = tmp_path_factory.mktemp("rendered")
-    made_up(folder)
-    reports.render("quick", str(folder), ["ickd"])
-    return folder / "quick"
+    reports.render(made_up(folder).asked, str(folder), ["ickd"])
+    return folder / "mine"
 
 
 def test_a_report_answers_first_and_shows_no_code(rendered):
@@ -234,9 +248,13 @@ def test_every_number_of_its_tables_comes_from_the_records_it_names(rendered):
 
 
 def test_the_end_of_a_batch_says_what_was_found_and_where_to_look(rendered, tmp_path, capsys):
-    reports.main(["compare", "--profile", "quick", "--results", str(rendered.parent)])
+    reports.main(["compare", "--profile", f"{rendered}.toml", "--results", str(rendered.parent)])
     said = capsys.readouterr().out
-    assert "ICKD-C gains 1.00" in said and "**" not in said and f"reports: {rendered}/reports/" in said
+    assert (
+        "ICKD-C gains 1.00 [" in said.replace("\n  ", " ")
+        and "**" not in said
+        and f"reports: {rendered}/reports/" in said
+    )
     with pytest.raises(SystemExit, match="icckd: PROFILE 'quik': did you mean quick"):
         reports.main(["compare", "--profile", "quik", "--results", str(tmp_path)])
 

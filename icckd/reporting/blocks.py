@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RIVAL', 'EQUAL_COST', 'MARKS', 'block_comparison', 'evaluation_interval', 'weak_teacher', 'block_table', 'best_group',
-           'unbeaten', 'block_view', 'few_seeds', 'recorded_with', 'block_setting', 'block_answer', 'block_tables',
-           'answers']
+           'unbeaten', 'block_view', 'few_seeds', 'recorded_with', 'block_title', 'block_epochs', 'block_setting',
+           'block_answer', 'block_tables', 'answers']
 
 # %% ../../nbs/reporting/blocks.ipynb #032db789
 import math
@@ -158,7 +158,7 @@ def _further(results: Results, block: Block, method: str) -> dict:
             means.setdefault(key, []).append(value)
     return {key: mean_sd(values)[0] for key, values in means.items() if key != MAIN_METRIC[block.task]}
 
-# %% ../../nbs/reporting/blocks.ipynb #b4966b73
+# %% ../../nbs/reporting/blocks.ipynb #e7c16f85
 def best_group(results: Results, block: Block) -> set[str]:
     "The students that cannot be told from the one with the best mean; empty below three seeds."
     values = {m: results.values(block, m, MAIN_METRIC[block.task]) for m in methods_shown(results, block)}
@@ -171,7 +171,7 @@ def best_group(results: Results, block: Block) -> set[str]:
 
 EQUAL_COST = 2.0  # percentage points of time or memory that are taken as noise
 
-
+# %% ../../nbs/reporting/blocks.ipynb #5d6f7fb9
 def unbeaten(
     results: Results,
     block: Block,
@@ -192,7 +192,7 @@ def unbeaten(
     good = {m for m in cost if m != "none" and block_comparison(results, block, m, "none").sign == "holds"}
     return {a for a in good if not any(beats(b, a) for b in cost if b != a)}
 
-# %% ../../nbs/reporting/blocks.ipynb #66d2e100
+# %% ../../nbs/reporting/blocks.ipynb #838e4f5a
 MARKS = {"holds": "▲ ", "does not hold": "▼ ", "not decided": "○ ", "": ""}
 
 
@@ -217,7 +217,7 @@ def block_view(
     bold = [i for i, best in enumerate(run["best_group"]) if best]
     return Shown(shown, _block_notes(results, block, frame), "Nothing is recorded yet.", bold)
 
-
+# %% ../../nbs/reporting/blocks.ipynb #b3b971fe
 def few_seeds(
     frame: pd.DataFrame,  # from `block_table`
 ) -> str:  # empty from three seeds on
@@ -256,7 +256,7 @@ def _ahead(share: float, seeds: float) -> str:
 def _percent(x: float) -> str:
     return "" if pd.isna(x) else "~0 %" if abs(x) <= EQUAL_COST else f"{number(x, '+', 0)} %"
 
-# %% ../../nbs/reporting/blocks.ipynb #0795c65a
+# %% ../../nbs/reporting/blocks.ipynb #39922190
 def _block_notes(results: Results, block: Block, frame: pd.DataFrame) -> list[str]:
     "What a table must say below: with what it was run, what failed, was not run or is stale, what is unbeaten."
     notes, titles = [recorded_with(results, block)], lambda rows: ", ".join(rows["title"])
@@ -274,7 +274,7 @@ def _block_notes(results: Results, block: Block, frame: pd.DataFrame) -> list[st
         notes.append(f"Recorded with other code than today's: {which}.")
     return [note for note in notes if note]
 
-
+# %% ../../nbs/reporting/blocks.ipynb #520c2480
 def recorded_with(results: Results, block: Block) -> str:
     "Recipe and machine of a block's students, as their records have them; empty where they don't say."
     records = [r for m in methods_shown(results, block) for _, r in results.good(block, m).values()]
@@ -291,14 +291,23 @@ def recorded_with(results: Results, block: Block) -> str:
     }
     return f"Run with {', '.join(word + value for word, value in said.items() if value)}." if device else ""
 
-# %% ../../nbs/reporting/blocks.ipynb #958e7061
+# %% ../../nbs/reporting/blocks.ipynb #06c134a7
+def block_title(results: Results, block: Block) -> str:
+    "`CIFAR-100, ResNet56 → ResNet20, 10 epochs`."
+    return f"{pair_title(block.dataset, block.teacher, block.student)}, {plural(block_epochs(results, block), 'epoch')}"
+
+
+def block_epochs(results: Results, block: Block) -> int:
+    "How long a block's students train: as recorded, else as planned."
+    found = [r for m in methods_shown(results, block) for _, r in results.of(block, m).values()]
+    return found[0]["epochs"] if found else block.options.get("epochs") or find_recipe(block.recipe).epochs
+
+
 def block_setting(results: Results, block: Block) -> str:
     "Where a block stands: pair, budget, seeds, and whether the setting is published."
-    found = [r for m in methods_shown(results, block) for _, r in results.of(block, m).values()]
-    epochs = found[0]["epochs"] if found else block.options.get("epochs") or find_recipe(block.recipe).epochs
-    seeds = len({r["seed"] for r in found})
+    seeds = len({seed for m in methods_shown(results, block) for seed in results.of(block, m)})
     kind = "the published setting" if block.paper_pair else "a stand-in for the published settings"
-    where = pair_title(block.dataset, block.teacher, block.student)
+    where, epochs = pair_title(block.dataset, block.teacher, block.student), block_epochs(results, block)
     return f"**{where}** ({plural(epochs, 'epoch')}, {plural(seeds, 'seed')}, {kind})"
 
 # %% ../../nbs/reporting/blocks.ipynb #50c3a675
@@ -318,7 +327,7 @@ def block_answer(
     sentences = [few_seeds(frame), *(_own_sentence(results, block, m) for m in own if m in set(students["method"]))]
     return Text(f"{setting}: " + " ".join(s for s in [*sentences, _best_sentence(frame, students, block)] if s))
 
-# %% ../../nbs/reporting/blocks.ipynb #88ae9fab
+# %% ../../nbs/reporting/blocks.ipynb #5b38956e
 def _best_sentence(frame: pd.DataFrame, students: pd.DataFrame, block: Block) -> str:
     "The best score, its difference to the plain student, and what cannot be told from it."
     best, metric = students.iloc[0], METRICS[MAIN_METRIC[block.task]].removesuffix(", %")
@@ -343,12 +352,12 @@ def _named(title: str) -> str:
     "A method's title inside a sentence."
     return "the plain student" if title == "plain student" else title
 
-
+# %% ../../nbs/reporting/blocks.ipynb #440a167e
 def _score(row: pd.Series) -> str:
     "`93.70 ± 0.14`, without the spread where there is none."
     return format_mean(row["measured_mean"], row["measured_sd"], row["n"]).rpartition(" (")[0]
 
-# %% ../../nbs/reporting/blocks.ipynb #53e1d203
+# %% ../../nbs/reporting/blocks.ipynb #7a5e6b48
 def _own_sentence(results: Results, block: Block, method: str) -> str:
     "One of the document's methods against the rival: sign, size, interval, and whether the printed order holds."
     rivals = [m for m in (RIVAL[block.task], "none") if block_comparison(results, block, method, m).n]
@@ -368,7 +377,7 @@ def _own_sentence(results: Results, block: Block, method: str) -> str:
     order = _order_sentence(method, rival, block, found.sign)
     return f"**{title} {'gains' if better else 'loses'} {size} {'over' if better else 'to'} {other}**{order}."
 
-
+# %% ../../nbs/reporting/blocks.ipynb #009710cc
 def _order_sentence(method: str, rival: str, block: Block, sign: str) -> str:  # sign: `holds` or `does not hold`
     "What a decided comparison says about the papers' tables; empty where no table prints both."
     gap, _ = printed_gap(method, rival, block.task, (block.teacher, block.student))

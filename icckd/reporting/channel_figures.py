@@ -14,7 +14,7 @@ from ..losses.resize import resize
 from .segmentation_figures import class_legend
 from .style import LEAST_WIDTH, SMALLEST_FONT, paper_style
 
-# %% ../../nbs/reporting/channel_figures.ipynb #e90029d5
+# %% ../../nbs/reporting/channel_figures.ipynb #bf42145f
 def channel_distributions(
     channels: np.ndarray,  # (channels, height, width) logits of one image
     temperature: float = 4.0,
@@ -36,14 +36,14 @@ def channel_divergences(
     logs = [(x[0].flatten(1) / temperature).log_softmax(1) for x in (student, teacher)]
     return (logs[1].exp() * (logs[1] - logs[0])).sum(1).numpy()
 
-
+# %% ../../nbs/reporting/channel_figures.ipynb #50813466
 def channel_gap(student: dict, teacher: dict) -> float | None:
     "A measure for `distances_to_teacher`: the mean divergence over the recorded channels."
     if "channels" not in student or "channels" not in teacher:
         return None
     return float(channel_divergences(student["channels"], teacher["channels"]).mean())
 
-# %% ../../nbs/reporting/channel_figures.ipynb #5eb547b5
+# %% ../../nbs/reporting/channel_figures.ipynb #557b4228
 def channels_to_show(
     pictures: dict | str,  # from `evaluation_pictures`
     logits: np.ndarray | None,  # (channels, height, width) of the first image, the teacher's
@@ -58,7 +58,7 @@ def channels_to_show(
     order = sorted(recorded, key=lambda c: (c == 0, -size[c]))
     return [c for c in order if size[c] or not here][:count] or [0]
 
-# %% ../../nbs/reporting/channel_figures.ipynb #0175e054
+# %% ../../nbs/reporting/channel_figures.ipynb #dbb85585
 @paper_style
 def channel_figure(
     pictures: dict | str,  # from `evaluation_pictures`
@@ -91,7 +91,7 @@ def channel_figure(
         axes.set_title(title)
     return figure
 
-
+# %% ../../nbs/reporting/channel_figures.ipynb #89fc51f2
 def _channel_row(row, logits: dict[str, np.ndarray]):
     "One class: every network's distribution on one scale, as multiples of the uniform one, and its divergence."
     found = {title: channel_distributions(x)[0] for title, x in logits.items()}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Claim', 'printed_difference', 'claims_from_table', 'control_claims', 'measured_differences', 'claims_table',
            'claims_view', 'distance_claims', 'distance_claims_view', 'comparisons_table', 'printed_comparisons',
-           'order_agreement', 'comparisons_view', 'orders_view', 'orders_sentence', 'verdict']
+           'order_agreement', 'comparisons_view', 'orders_view', 'orders_sentence']
 
 # %% ../../nbs/reporting/claims.ipynb #2d9177eb
 import math
@@ -59,7 +59,7 @@ def printed_difference(
     other = scores[claim.worse] if claim.worse else claim.above
     return mean_sd((scores[claim.better] - other).dropna())[0]
 
-# %% ../../nbs/reporting/claims.ipynb #e682c6de
+# %% ../../nbs/reporting/claims.ipynb #9927d948
 def claims_from_table(
     table: str,
     better: str,  # our method name
@@ -82,7 +82,7 @@ def claims_from_table(
             claims.append(Claim(text + pair, table, better, worse, pairs=group, metric=metric))
     return claims
 
-
+# %% ../../nbs/reporting/claims.ipynb #9ab3e0d9
 def _printed_pairs(table: str, method: str) -> list[tuple[str, str]]:
     "The (teacher, student) of a table's values for a method, in order."
     rows = _rows(table)
@@ -146,7 +146,7 @@ def measured_differences(
     means = [mean_sd(by_seed[seed] for by_seed, _ in found)[0] for seed in seeds]
     return compare_differences(means), len(found), [name for _, names in found for name in names]
 
-# %% ../../nbs/reporting/claims.ipynb #2bcfb56c
+# %% ../../nbs/reporting/claims.ipynb #af821f08
 def claims_table(
     results: Results,
     name: str,  # of the table
@@ -169,7 +169,7 @@ def claims_table(
         rows.append(row | {"records": " ".join(names)})
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/reporting/claims.ipynb #4e4c92aa
 def _verdict(found: Comparison) -> dict:
     "The csv's columns about a comparison."
     values = {"difference_mean": found.mean, "difference_sd": found.sd, "low": found.low, "high": found.high}
@@ -194,7 +194,7 @@ def claims_view(frame: pd.DataFrame) -> Shown:
     how = "`make reproduce PROFILE=paper` would; the tables above say with which PAIRS, and at which cost."
     return Shown(shown, [f"{none if missing == len(frame) else some}: {how}"] if missing else [])
 
-# %% ../../nbs/reporting/claims.ipynb #8954b9fd
+# %% ../../nbs/reporting/claims.ipynb #42a481bc
 def distance_claims(
     name: str,  # of the table
     frame: pd.DataFrame,  # from `distances.distances_to_teacher` or `recorded_measures`
@@ -217,7 +217,7 @@ def distance_claims(
         rows.append(row | {"sign": sign if row["seeds"] else ""})
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/reporting/claims.ipynb #ece1c33d
 def distance_claims_view(
     frame: pd.DataFrame,  # from `distance_claims`
 ) -> Shown:
@@ -238,7 +238,7 @@ def distance_claims_view(
         shown[[c for c in shown if c == "claim" or shown[c].astype(bool).any()]], [x for x in (few, none) if x]
     )
 
-# %% ../../nbs/reporting/claims.ipynb #8860e8d0
+# %% ../../nbs/reporting/claims.ipynb #6cb74530
 _HERE = """table dataset teacher student method metric published measured_mean measured_sd n recipe versus task printed
 where difference_mean difference_sd low high seeds p ahead could_show sign records""".split()
 
@@ -255,7 +255,7 @@ def _comparison_row(results: Results, name: str, block: Block, a: str, b: str) -
     row |= {"recipe": block_name(results, block), "versus": b, "task": block.task, "printed": printed, "where": where}
     return row | _verdict(found) | {"records": " ".join(name for name, _ in results.good(block, a).values())}
 
-
+# %% ../../nbs/reporting/claims.ipynb #0824dc42
 def comparisons_table(
     results: Results,
     name: str,  # of the table
@@ -337,7 +337,7 @@ def comparisons_view(frame: pd.DataFrame) -> Shown:
         shown, ["Fewer than three seeds: no verdict."] if few else [], "None of these comparisons is recorded."
     )
 
-# %% ../../nbs/reporting/claims.ipynb #784db138
+# %% ../../nbs/reporting/claims.ipynb #cdeff188
 def orders_view(
     frame: pd.DataFrame,  # from `printed_comparisons`
 ) -> Shown:
@@ -355,7 +355,7 @@ def orders_view(
     empty = "No two methods of a published table have three common seeds here."
     return Shown(pd.DataFrame(list(lines.values())).fillna(""), empty=empty)
 
-
+# %% ../../nbs/reporting/claims.ipynb #59819bb8
 def orders_sentence(
     frame: pd.DataFrame,  # from `printed_comparisons`
 ) -> str:  # empty where nothing has three seeds
@@ -366,9 +366,3 @@ def orders_sentence(
     return (
         f"Of {len(decided)} comparisons that one table prints and that were run here, {said}." if len(decided) else ""
     )
-
-# %% ../../nbs/reporting/claims.ipynb #aad8afbc
-def verdict(differences) -> str:
-    "The sign of a comparison; only the old figures still ask for it."
-    found = compare_differences(differences)
-    return found.sign or "not run"

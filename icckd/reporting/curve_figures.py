@@ -18,7 +18,7 @@ from .style import BLACK, SMALLEST_FONT, method_style, paper_style, spread_texts
 from .tables import MAIN_METRIC, METRICS, Results, method_title, plural
 from ..runs.profiles import Block
 
-# %% ../../nbs/reporting/curve_figures.ipynb #971a705a
+# %% ../../nbs/reporting/curve_figures.ipynb #cf280347
 def learning_curves(
     results: Results,
     block: Block,
@@ -37,7 +37,7 @@ def learning_curves(
             rows.append({"method": method, "epoch": epoch, "mean": mean, "sd": sd, "n": n})
     return pd.DataFrame(rows, columns=["method", "epoch", "mean", "sd", "n"])
 
-
+# %% ../../nbs/reporting/curve_figures.ipynb #81fb1c48
 def curve_methods(
     frame: pd.DataFrame,  # from `block_table`
     block: Block,
@@ -48,7 +48,7 @@ def curve_methods(
     run = [m for m in frame[frame["n"] > 0]["method"] if m != "teacher"]
     return [m for m in dict.fromkeys(["none", RIVAL[block.task], *own, *run]) if m in run][:most]
 
-# %% ../../nbs/reporting/curve_figures.ipynb #2af64d57
+# %% ../../nbs/reporting/curve_figures.ipynb #43819bda
 @paper_style
 def curve_figure(
     results: Results,
@@ -76,7 +76,7 @@ def curve_figure(
     _name_lines(axes, frame, last, block.task, teacher)
     return figure
 
-# %% ../../nbs/reporting/curve_figures.ipynb #9edae64e
+# %% ../../nbs/reporting/curve_figures.ipynb #d86ba5a7
 def _set_axes(axes, frame: pd.DataFrame, last: int, teacher: float) -> None:
     "Limits and ticks; a quarter of the width is left for names."
     first, top = frame["epoch"].min(), np.nanmax([(frame["mean"] + frame["sd"].fillna(0)).max(), teacher])
@@ -89,7 +89,7 @@ def _set_axes(axes, frame: pd.DataFrame, last: int, teacher: float) -> None:
     axes.set_xticks([t for t in axes.get_xticks() if first <= t <= last])
     axes.spines["bottom"].set_bounds(axes.get_xlim()[0], last)
 
-
+# %% ../../nbs/reporting/curve_figures.ipynb #7b18688b
 def _name_lines(axes, frame: pd.DataFrame, last: int, task: str, teacher: float) -> None:
     "Every line's marker and name behind its end, moved up or down where two would collide."
     ends = [

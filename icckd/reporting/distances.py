@@ -51,7 +51,7 @@ def compared(
         rows.append(row | {"records": " ".join(results.of(block, method)[seed][0] for seed in by_seed)})
     return rows
 
-# %% ../../nbs/reporting/distances.ipynb #7381e330
+# %% ../../nbs/reporting/distances.ipynb #b143f783
 COLUMNS = """dataset teacher student method measure mean sd n reference less_by less_sd low high seeds ahead could_show
 verdict records""".split()
 
@@ -73,7 +73,7 @@ def distances_to_teacher(
         rows += compared(results, block, title, values, reference)
     return pd.DataFrame(rows, columns=COLUMNS)
 
-
+# %% ../../nbs/reporting/distances.ipynb #2d828249
 def recorded_measures(
     results: Results,
     block: Block,
@@ -90,7 +90,7 @@ def recorded_measures(
         rows += compared(results, block, title, values, reference)
     return pd.DataFrame(rows, columns=COLUMNS)
 
-# %% ../../nbs/reporting/distances.ipynb #e5062c7c
+# %% ../../nbs/reporting/distances.ipynb #36d6aff0
 def outcome(key: str, of_hundred: bool = False):  # of_hundred: 100 - value, where more of it is nearer
     "A measure for `recorded_measures` from what a record says of a network's answers."
 
@@ -107,7 +107,7 @@ OUTCOMES = {
     "calibration error, %": outcome("ece"),
 }
 
-# %% ../../nbs/reporting/distances.ipynb #2d5304c3
+# %% ../../nbs/reporting/distances.ipynb #6caf8b3c
 def distances_view(
     frame: pd.DataFrame,
     task: str,
@@ -128,7 +128,7 @@ def distances_view(
     few = "Fewer than three seeds decide nothing." if frame["seeds"].max() < LEAST_SEEDS else ""
     return Shown(pd.DataFrame(list(lines.values())).fillna(""), [few] if few else [])
 
-
+# %% ../../nbs/reporting/distances.ipynb #a18bd271
 def _less_by(row: pd.Series, places: int) -> str:
     "`less by 0.03 [0.01, 0.05]` or `more by ...`, than the reference."
     sign = 1 if row["less_by"] >= 0 else -1
@@ -137,7 +137,7 @@ def _less_by(row: pd.Series, places: int) -> str:
     interval = "" if pd.isna(row["low"]) else f" [{', '.join(map(size, ends))}]"
     return f"{'less' if sign > 0 else 'more'} by {size(row['less_by'])}{interval}"
 
-# %% ../../nbs/reporting/distances.ipynb #03cefbda
+# %% ../../nbs/reporting/distances.ipynb #c5caec8e
 def distances_answer(
     frame: pd.DataFrame,
     block: Block,
@@ -168,7 +168,7 @@ def _word(row: pd.Series, words: tuple[str, str]) -> str:
     seeds = (row["ahead"] if less else 1 - row["ahead"]) * row["seeds"]
     return f"{words[0] if less else words[1]} in {seeds:g} of {row['seeds']}"
 
-
+# %% ../../nbs/reporting/distances.ipynb #b29899e2
 def save_numbers(results: Results, name: str, frame: pd.DataFrame, shown: Shown) -> Shown:
     "Writes figures/NAME.csv, the numbers of a figure, and returns what to show."
     save_csv(results.folder / "figures" / f"{name}.csv", frame)

@@ -80,7 +80,7 @@ def mosaic(
         out[top : top + height, left : left + width] = (x - x.min()) / max(x.max() - x.min(), 1e-12)
     return out
 
-# %% ../../nbs/reporting/feature_figures.ipynb #efd3f932
+# %% ../../nbs/reporting/feature_figures.ipynb #4bba141a
 @paper_style
 def feature_figure(
     maps: dict[str, np.ndarray],  # title -> (samples, channels, height, width)
@@ -111,7 +111,7 @@ def feature_figure(
     )
     return figure
 
-
+# %% ../../nbs/reporting/feature_figures.ipynb #2f8aa9c1
 def _feature_columns(columns, title: str, features: np.ndarray, teacher: np.ndarray | None):
     "The two columns of a network."
     columns[0][0].annotate(

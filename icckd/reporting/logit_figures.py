@@ -14,7 +14,7 @@ from ..losses.classification.mlld import correlation_matrices
 from .panels import Panels
 from .style import LEAST_WIDTH, paper_style
 
-# %% ../../nbs/reporting/logit_figures.ipynb #c4728ef0
+# %% ../../nbs/reporting/logit_figures.ipynb #5eb95ced
 def correlation_gaps(
     student_logits: np.ndarray,  # (batch, classes)
     teacher_logits: np.ndarray,  # the same
@@ -27,7 +27,7 @@ def correlation_gaps(
     )
     return {name: (s - t).numpy() for name, s, t in zip(("category", "input"), student, teacher)}
 
-
+# %% ../../nbs/reporting/logit_figures.ipynb #5810521d
 def correlation_distance(
     kind: str,  # "input" or "category"
     temperature: float = 1.0,
@@ -42,7 +42,7 @@ def correlation_distance(
 
     return measure
 
-# %% ../../nbs/reporting/logit_figures.ipynb #789410ea
+# %% ../../nbs/reporting/logit_figures.ipynb #0aa0e385
 def correlation_panels(
     panels: Panels,  # of the methods and the teacher
     kind: str,  # "input" or "category"

@@ -76,7 +76,7 @@ def published_block(
     ]
     return next((pair for pair in found if pair[1]), found[0] if found else (None, False))
 
-# %% ../../nbs/reporting/printed.ipynb #a7f85308
+# %% ../../nbs/reporting/printed.ipynb #a0f7b6f3
 _VARIANTS = {table: {"CWD": "cwd.features"} for table in ("cwd_voc", "cwd_ade20k")}  # printed there of another variant
 ORDERS = {  # the tables that order methods, by task; the first that prints both of two methods counts
     "classification": (
@@ -101,7 +101,7 @@ TABLE_TITLES = {
     "seg_other_anchors": "other READMEs, Cityscapes",
 }
 
-
+# %% ../../nbs/reporting/printed.ipynb #725ff3eb
 @lru_cache(maxsize=None)
 def printed_scores(
     table: str,  # name of a published table
@@ -147,7 +147,7 @@ def published_table(
     out = [_published_row(results, name, row) for _, row in rows.iterrows()]
     return annotated(pd.DataFrame([*out, *_optioned_rows(results, out)], columns=COLUMNS), notes)
 
-# %% ../../nbs/reporting/printed.ipynb #5c3631e6
+# %% ../../nbs/reporting/printed.ipynb #6f4f8607
 def _published_row(results: Results, name: str, row: pd.Series) -> dict:
     "One printed value, with what was measured for it."
     printed, wanted = _printed_fields(name, row)
@@ -164,7 +164,7 @@ def _published_row(results: Results, name: str, row: pd.Series) -> dict:
     state = "N/A" if math.isnan(row["value"]) and not measured["n"] else measured["state"]
     return measured | printed | {"method": method, "difference": difference, "state": state}
 
-
+# %% ../../nbs/reporting/printed.ipynb #be9497ac
 def _printed_fields(name: str, row: pd.Series) -> tuple[dict, dict]:
     "(a published row's own columns, the fields that its records must have)"
     metric, _, split = row["metric"].partition("_")
@@ -177,7 +177,7 @@ def _printed_fields(name: str, row: pd.Series) -> tuple[dict, dict]:
     wanted = {"split": split} if split in ("val", "test") else {}
     return printed, wanted | ({"initialisation": init} if init else {})
 
-
+# %% ../../nbs/reporting/printed.ipynb #17186881
 def _optioned_rows(results: Results, rows: list[dict]) -> list[dict]:
     "Rows for methods that were run in a table's setting with other options than the published ones."
     names, found = ("dataset", "teacher", "student", "printed_teacher", "printed_student", "metric", "split"), []
@@ -212,7 +212,7 @@ def annotated(
         frame.loc[hit, "note"] = [f"{old} | {text}" if old else text for old in frame.loc[hit, "note"]]
     return frame
 
-# %% ../../nbs/reporting/printed.ipynb #7edfd26d
+# %% ../../nbs/reporting/printed.ipynb #ea17f285
 def run_line(
     profile: str,  # as PROFILE=... names it
     pairs: list[str],  # slugs
@@ -228,7 +228,7 @@ def run_line(
     cost = f"about {spent or f'{60 * hours:.2g} GPU-minutes'} at {speed} multiply-adds a second"
     return f"`make reproduce {' '.join(words)}` would: {networks}, {cost}."
 
-
+# %% ../../nbs/reporting/printed.ipynb #01e2a8d4
 def what_would_run(
     frame: pd.DataFrame,  # from `published_table`
 ) -> str:  # empty where all was run
@@ -314,7 +314,7 @@ def _in_order(shown: pd.DataFrame) -> pd.DataFrame:
     place = lambda name: (next((i for i, x in enumerate(order) if name.startswith(x)), -1), name.endswith("test"))
     return shown[sorted(shown, key=place)]
 
-# %% ../../nbs/reporting/printed.ipynb #85285def
+# %% ../../nbs/reporting/printed.ipynb #c9b7951e
 def counted_networks(
     names: list[str],  # of our networks
     num_classes: int,
@@ -330,7 +330,7 @@ def counted_networks(
         rows[name] = {"params_M": count_parameters(network) / 1e6, "flops_G": multiply_adds / 1e9}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["params_M", "flops_G"])
 
-
+# %% ../../nbs/reporting/printed.ipynb #d126c53d
 def with_counts(
     frame: pd.DataFrame,  # from `published_table`
     counts: pd.DataFrame,  # from `counted_networks`

@@ -143,7 +143,7 @@ def _time_axis(axes, most: float) -> None:
     axes.xaxis.set_major_locator(ticker.FixedLocator([t for t in (0, 25, 50, 100, 200, 400, 900, 1900) if t <= most]))
     axes.set_xlabel("extra training time, % (logarithm of the whole)")
 
-# %% ../../nbs/reporting/score_figures.ipynb #ece56849
+# %% ../../nbs/reporting/score_figures.ipynb #b089aff3
 def gains_over_pairs(
     results: Results,
     blocks: list[Block],
@@ -158,7 +158,7 @@ def gains_over_pairs(
     frame = pd.DataFrame.from_dict(found, orient="index").dropna(axis=1)
     return frame.sort_index(axis=1) if len(frame) >= LEAST_PAIRS else frame[:0]
 
-
+# %% ../../nbs/reporting/score_figures.ipynb #d23f90a0
 def gains_table(
     scores: pd.DataFrame,  # from `gains_over_pairs`, with `none`
     task: str,
@@ -176,7 +176,7 @@ def gains_view(frame: pd.DataFrame) -> Shown:  # frame: from `gains_table`
     gains = [format_difference(*row) for row in frame[["gain", "low", "high"]].itertuples(index=False)]
     return Shown(pd.DataFrame({"method": frame["title"], "gain over plain student, points [95 %]": gains}))
 
-# %% ../../nbs/reporting/score_figures.ipynb #a95a4fb7
+# %% ../../nbs/reporting/score_figures.ipynb #d4ba2034
 @paper_style
 def rank_figure(
     scores: pd.DataFrame,  # from `gains_over_pairs`, with `none`

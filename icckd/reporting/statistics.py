@@ -137,7 +137,7 @@ class Comparison:
             return "not decided"
         return "smaller" if self.high < claimed else "larger" if self.low > claimed else "as claimed"
 
-# %% ../../nbs/reporting/statistics.ipynb #fba6a8aa
+# %% ../../nbs/reporting/statistics.ipynb #94c8d00f
 def compare_differences(
     differences,  # A - B, one a seed
 ) -> Comparison:
@@ -215,7 +215,7 @@ def _miou(counts: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray
     iou = np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
     return 100 * np.nanmean(iou, axis=1)
 
-# %% ../../nbs/reporting/statistics.ipynb #bf90d2ec
+# %% ../../nbs/reporting/statistics.ipynb #7d21fddc
 def rank_agreement(
     a,  # (methods, seeds) scores; one column where a list has no seeds, e.g. printed values
     b,  # (methods, seeds) of the same methods
@@ -240,7 +240,7 @@ def _draws(n: int) -> np.ndarray:  # (draws, n) positions of seeds
         return np.array(list(product(range(n), repeat=n)))
     return np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
 
-
+# %% ../../nbs/reporting/statistics.ipynb #2ebd28b2
 def _pairs_of_draws(n: int, m: int) -> list[tuple[np.ndarray, np.ndarray]]:
     "Draws for two lists that have nothing to do with each other: all of them, or some where they are many."
     first, second = _draws(n), _draws(m)

@@ -36,7 +36,7 @@ METRICS = {
 }
 MAIN_METRIC = {"classification": "top1", "segmentation": "miou"}
 
-# %% ../../nbs/reporting/tables.ipynb #255d7646
+# %% ../../nbs/reporting/tables.ipynb #f9b605e9
 def _stale(records: dict, asked: str, profile: Profile, results: str, work: str) -> set[str]:
     "File names of the records that today's code would not make, also of methods and seeds beyond the profile's."
     students = [r for r in records.values() if r["method"] != "teacher"]
@@ -57,7 +57,7 @@ def _is_method(name: str, task: str) -> bool:
     except ValueError:
         return False
 
-
+# %% ../../nbs/reporting/tables.ipynb #9f00716a
 class Results:
     "The records of one profile, and what the profile wanted."
 
@@ -99,7 +99,7 @@ class Results:
         found = self.good(block, method, **wanted)
         return {seed: r["last"][metric] for seed, (_, r) in found.items() if metric in r["last"]}
 
-# %% ../../nbs/reporting/tables.ipynb #2b7c921e
+# %% ../../nbs/reporting/tables.ipynb #bbcea828
 def is_of_block(record: dict, block: Block) -> bool:
     "Whether a record has the networks, data, recipe and length of a block (as its teacher or one of its students)."
     teacher, given = record["method"] == "teacher", record["parameters"] or {}
@@ -191,12 +191,12 @@ def format_difference(mean: float, low: float, high: float, places: int = 2) -> 
     text = number(mean, "+", places)
     return text if math.isnan(low) else f"{text} [{number(low, '+', places)}, {number(high, '+', places)}]"
 
-# %% ../../nbs/reporting/tables.ipynb #f736e189
+# %% ../../nbs/reporting/tables.ipynb #263e8ee7
 COLUMNS = """table dataset teacher student method title metric split published verified measured_mean measured_sd n gain
 gain_sd difference state recipe ce_term method_terms init epoch_kind printed_teacher printed_student source note
 records""".split()
 
-
+# %% ../../nbs/reporting/tables.ipynb #384c7b05
 def measured_row(
     results: Results,
     table: str,  # name of the table the row will be in
@@ -242,7 +242,7 @@ def _state(results: Results, found: dict) -> str:
         return "not run"
     return "stale" if any(name in results.stale for name, _ in found.values()) else "ok"
 
-# %% ../../nbs/reporting/tables.ipynb #c46f91e8
+# %% ../../nbs/reporting/tables.ipynb #c05a720a
 class Text:
     "Sentences with markdown emphasis; a notebook shows them as text."
 
@@ -258,7 +258,7 @@ class Text:
 
 SHORT_CELL = 40  # characters that a cell keeps on one line
 
-
+# %% ../../nbs/reporting/tables.ipynb #1ae58284
 class Shown:
     "A table for reading, with its notes, shown whole; the first two cells of a bold line are bold."
 
@@ -294,7 +294,7 @@ class Shown:
         notes = "".join(f"<small>{escape(note)}</small><br>\n" for note in self.notes)
         return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{notes}"
 
-# %% ../../nbs/reporting/tables.ipynb #f407f34d
+# %% ../../nbs/reporting/tables.ipynb #15ab0c10
 def save_csv(path: Path, frame: pd.DataFrame) -> None:
     "Writes a frame with all columns and full precision, atomically."
     buffer = io.StringIO()
@@ -313,7 +313,7 @@ def save_table(
     write_atomically(results.folder / "tables" / f"{name}.md", f"# {name}\n\n{shown!r}")
     return shown
 
-
+# %% ../../nbs/reporting/tables.ipynb #56460ee7
 def recompute(
     row: pd.Series | dict,  # a row of a table's csv
     folder: str | Path,  # .../records
@@ -323,7 +323,7 @@ def recompute(
     names = str(row["records"]).split() if isinstance(row["records"], str) else []
     return mean_sd(records[name]["last"][row["metric"]] for name in names)
 
-# %% ../../nbs/reporting/tables.ipynb #18560c4b
+# %% ../../nbs/reporting/tables.ipynb #26a6de84
 def write_example(
     folder: str | Path,  # a results folder
     block: Block,
@@ -340,8 +340,9 @@ def write_example(
     record = dict.fromkeys(RECORD_FIELDS) | {"dataset": block.dataset, "teacher": block.teacher, "seed": seed}
     record |= {"student": None if teacher else block.student, "method": method, "split": "test", "key": "made up"}
     record |= {"recipe": block.teacher_recipe if teacher else block.recipe, "status": "ok" if ok else "failed"}
-    record |= {"last": {MAIN_METRIC[block.task]: score} if ok else None, "epochs": 16}
+    record |= {"last": {MAIN_METRIC[block.task]: score} if ok else None, "epochs": block.options.get("epochs") or 16}
     record |= {"error": None if ok else {"error": "loss is not finite"}}
     record |= {"parameters": {name: block.options.get(name, 0) for name in names} | {"initialisation": "scratch"}}
-    who = (record[name] for name in ("dataset", "teacher", "student", "method", "recipe", "seed"))
-    return write_record(Path(folder) / profile / "records", record_name(*who), record | fields, arrays)
+    label = recipe_label(record["recipe"], *(block.options.get(name, 0) for name in ("epochs", "batch_size")))
+    name = record_name(block.dataset, block.teacher, record["student"], method, label, seed)
+    return write_record(Path(folder) / profile / "records", name, record | fields, arrays)

@@ -3,6 +3,8 @@
 `make test-site` builds it and runs this. Pages are opened from file://, as after a copy to a stick.
 """
 
+import html
+import json
 import os
 import re
 import shutil
@@ -11,8 +13,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urldefrag
 
 import pytest
-from conftest import ROOT
 
+ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "_docs"
 if not (DOCS / "index.html").exists():
     pytest.skip("no site in _docs; `make test-site` builds and tests it", allow_module_level=True)
@@ -69,12 +71,49 @@ def test_nothing_is_loaded_from_outside(parsed):
     assert not outside, "\n".join(outside[:20])
 
 
-def test_every_notebook_has_a_page_without_errors():
-    for path in (ROOT / "nbs").rglob("*.ipynb"):
+def notebooks():
+    """Page -> notebook, without the papers, whose pages are their executed reports."""
+    for path in sorted((ROOT / "nbs").rglob("*.ipynb")):
         page = path.relative_to(ROOT / "nbs").with_suffix(".html").as_posix()
         if not any(part[0] in "._" for part in Path(page).parts) and not page.startswith("papers/"):
-            assert page in PAGES, f"{page}: missing"
-            assert "Traceback (most recent call last)" not in (DOCS / page).read_text(encoding="utf-8"), page
+            yield page, path
+
+
+def test_every_notebook_has_a_page_with_neighbours_and_source():
+    for page, path in notebooks():
+        assert page in PAGES, f"{page}: missing"
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert "Traceback (most recent call last)" not in text, page
+        assert 'class="next-page"' in text or 'class="prev-page"' in text, page
+        assert f"{path.relative_to(ROOT).as_posix()}</code>" in text.replace('<span class="pre">', "").replace(
+            "</span>", ""
+        )
+
+
+def test_directives_are_honoured():
+    hidden = 0
+    for page, path in notebooks():
+        shown = re.sub(r"<[^>]+>", "", (DOCS / page).read_text(encoding="utf-8")).replace("&quot;", '"')
+        assert not re.search(r"^#\| ?(export|hide|default_exp|echo)", shown, flags=re.M), page
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            lines = "".join(cell["source"]).splitlines()
+            if lines and lines[0] == "#| hide" and len(lines) > 2:
+                text = html.escape("\n".join(lines[1:]), quote=False)
+                assert text not in html.escape(html.unescape(shown), quote=False), f"{page}: shows {lines[1]}"
+                hidden += 1
+    assert hidden > 20
+
+
+def test_api_shows_shapes_units_and_errors():
+    text = re.sub(r"<[^>]+>", "", (DOCS / "api/losses.classification.kd.html").read_text(encoding="utf-8"))
+    assert "student_logits (torch.Tensor) – (batch, classes)" in text
+    assert "scalar, nats times temperature squared" in text and "ValueError – for bad shapes or NaN" in text
+
+
+@pytest.mark.skipif(not RECORDS, reason="no records are committed yet")
+def test_a_record_page_shows_what_was_run():
+    text = (DOCS / RECORDS[0]).read_text(encoding="utf-8")
+    assert all(f"<h2>{title}</h2>" in text for title in ("Scores", "Epochs", "Parameters", "Environment", "As written"))
 
 
 # What only a browser shows
@@ -183,6 +222,7 @@ def test_page(tab, page):
     "words, page",
     [
         ("ickd", "losses/classification/ickd.html"),
+        ("inter-channel correlation", "losses/classification/ickd.html"),
         ("diverse redundant channels", "losses/classification/ickd.html"),
         ("reviewkd", "losses/classification/reviewkd.html"),
         ("kd_loss", "api/losses.classification.kd.html"),

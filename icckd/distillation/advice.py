@@ -115,7 +115,7 @@ class TeacherCheck:
     sentences: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)  # those among them that end a run
 
-# %% ../../nbs/distillation/advice.ipynb #d08c37e0
+# %% ../../nbs/distillation/advice.ipynb #85dc4f22
 def _order(confusion: torch.Tensor, pictures: int, names: tuple[str, ...]) -> tuple[str, float] | None:
     "The sentence about another order of classes, and the mean recall with it."
     have, (could, columns) = mean_recall(confusion.sum(0)), renamed(confusion)
@@ -164,15 +164,14 @@ def check_teacher(
     "Looks at a teacher before it teaches; the network comes back as it was."
     confusion, pictures = halves(network, dataset, recipe, device)
     check = TeacherCheck(score, chance_level(confusion.sum(0), dataset.task))
-    found = None
+    found = [_order(confusion, pictures, dataset.class_names)] if given else []
     if given and not isinstance(getattr(network, "members", None), nn.ModuleList):
         measure = lambda net: mean_recall(halves(net, dataset, recipe, device, few)[0].sum(0))
         data = tuple(dataset.mean), tuple(dataset.std)
-        found = _normalisation(network, data, measure, measure(network), min(pictures, few))
-    if given and found is None:
-        found = _order(confusion, pictures, dataset.class_names)
-    if found is not None:
-        said, could = found
+        found.append(_normalisation(network, data, measure, measure(network), min(pictures, few)))
+    found = [one for one in found if one is not None]
+    if found:
+        said, could = max(found, key=lambda one: one[1])  # one cause is told, that which explains most
         check.sentences.append(said)
         check.wrong += [said] if could >= NO_DOUBT and pictures >= LEAST_PICTURES else []
     if at_chance(score, check.chance, pictures, dataset.task):

@@ -19,6 +19,7 @@ import results_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE, STATIC, DOCTREES, OUT = (ROOT / name for name in ("_proc/site", "_proc/static", "_proc/doctrees", "_docs"))
+BUILT = OUT / ".built"  # its time is that of the last whole build
 GROUPS = {  # caption of the sidebar -> {page: title and folders (in reading order)}; a page without title is a file
     "Start": ["guide/choose_a_method", "tutorials", "guide/troubleshooting", "guide/glossary"],
     "Results": ["results", "papers"],
@@ -234,7 +235,12 @@ def layout():
     groups["The rest of the library"] += [folder for folder in folders if folder not in FOLDERS]
     trees = []
     for caption, entries in groups.items():
-        names = [f"{entry}/index" if f"{entry}/index.md" in files or entry == "api" else entry for entry in entries]
+        names = [
+            name
+            for entry in entries
+            for name in (entry, f"{entry}/index")
+            if {f"{name}.md", f"{name}.rst"} & set(files)
+        ]
         trees.append(toctree(names, caption, hidden=True))
     links = method_links.lines(pages)
     for page, path in pages.items():
@@ -307,6 +313,7 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
         sys.exit(code)
     drop_old_pages(files)
+    BUILT.touch()
     print(f"{len(list(OUT.rglob('*.html')))} pages in {OUT.name}; start at {OUT.name}/index.html")
 
 

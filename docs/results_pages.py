@@ -22,8 +22,8 @@ METRIC = {"classification": "top1", "segmentation": "miou"}
 
 def folders():
     "Profile -> its folder of results, `quick` first."
-    found = {path.parent.name: path.parent for path in RESULTS.glob("*/tables")}
-    return dict(sorted(found.items(), key=lambda item: (item[0] != "quick", item[0])))
+    found = {path.parent for name in ("records", "tables", "reports") for path in RESULTS.glob(f"*/{name}")}
+    return {path.name: path for path in sorted(found, key=lambda path: (path.name != "quick", path.name))}
 
 
 def task_of(record):

@@ -390,6 +390,7 @@ def test_compiled_network_that_writes_in_place(fresh_compiler):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the default compiler needs a C++ compiler")
 def test_default_compiler(fresh_compiler):
     compare_compiled(small(0), small(0), ["stages", "stages_preact", "pooled"], True, tolerance=2e-4, modes=(True,))

@@ -228,8 +228,8 @@ def test_a_report_answers_first_and_shows_no_code(rendered):
     assert all("".join(cell["source"]) == "" for cell in code), "imports, loading and calls stand in nbs/papers"
     said = "".join(code[0]["outputs"][0]["data"]["text/markdown"])
     assert "ICKD-C gains 1.00 [0.75, 1.25] points over KD" in said and cells.index(code[0]) == 1
-    shown = ["".join(o["data"].get("text/plain", "")) for o in code[1]["outputs"]]
-    assert shown[1].startswith("| method | top-1, % |") and "image/png" in code[1]["outputs"][2]["data"]
+    shown = ["".join(o["data"].get("text/html", "")) for o in code[1]["outputs"]]
+    assert ">top-1, %</th>" in shown[1] and "image/png" in code[1]["outputs"][2]["data"]
     text = path.read_text()
     assert "descriptive" not in text and text.count("not run") == 0
 

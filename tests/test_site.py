@@ -16,8 +16,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "_docs"
-if not (DOCS / "index.html").exists():
-    pytest.skip("no site in _docs; `make test-site` builds and tests it", allow_module_level=True)
+BUILT = DOCS / ".built"
+FROM = [*(ROOT / "nbs").rglob("*.ipynb"), *(ROOT / "docs").rglob("*.*")]
+if not BUILT.exists() or any(path.stat().st_mtime > BUILT.stat().st_mtime for path in FROM):
+    pytest.skip("no up-to-date site in _docs; `make test-site` builds and tests it", allow_module_level=True)
 
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.html"))
 RECORDS = [page for page in PAGES if page.startswith("records/")]

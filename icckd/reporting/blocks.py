@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RIVAL', 'EQUAL_COST', 'MARKS', 'block_comparison', 'evaluation_interval', 'weak_teacher', 'block_table', 'best_group',
            'unbeaten', 'block_view', 'few_seeds', 'recorded_with', 'block_title', 'block_epochs', 'block_setting',
-           'block_answer', 'block_tables', 'answers']
+           'block_answer', 'named', 'block_tables', 'answers']
 
 # %% ../../nbs/reporting/blocks.ipynb #032db789
 import math
@@ -327,7 +327,7 @@ def block_answer(
     sentences = [few_seeds(frame), *(_own_sentence(results, block, m) for m in own if m in set(students["method"]))]
     return Text(f"{setting}: " + " ".join(s for s in [*sentences, _best_sentence(frame, students, block)] if s))
 
-# %% ../../nbs/reporting/blocks.ipynb #5b38956e
+# %% ../../nbs/reporting/blocks.ipynb #d57785d7
 def _best_sentence(frame: pd.DataFrame, students: pd.DataFrame, block: Block) -> str:
     "The best score, its difference to the plain student, and what cannot be told from it."
     best, metric = students.iloc[0], METRICS[MAIN_METRIC[block.task]].removesuffix(", %")
@@ -339,7 +339,7 @@ def _best_sentence(frame: pd.DataFrame, students: pd.DataFrame, block: Block) ->
     gain = f", **{difference} points** over the plain student" if difference else ""
     others = [t for t, m in zip(students["title"], students["best_group"]) if m and t != best["title"]]
     sentence = (
-        f"Best is **{_named(best['title'])}** with {_score(best)} % {metric}{gain}{f' ({beside})' if beside else ''}"
+        f"Best is **{named(best['title'])}** with {_score(best)} % {metric}{gain}{f' ({beside})' if beside else ''}"
     )
     if best["n"] < LEAST_SEEDS:
         return f"{sentence}."
@@ -348,7 +348,7 @@ def _best_sentence(frame: pd.DataFrame, students: pd.DataFrame, block: Block) ->
     )
 
 
-def _named(title: str) -> str:
+def named(title: str) -> str:
     "A method's title inside a sentence."
     return "the plain student" if title == "plain student" else title
 
@@ -357,14 +357,14 @@ def _score(row: pd.Series) -> str:
     "`93.70 ± 0.14`, without the spread where there is none."
     return format_mean(row["measured_mean"], row["measured_sd"], row["n"]).rpartition(" (")[0]
 
-# %% ../../nbs/reporting/blocks.ipynb #7a5e6b48
+# %% ../../nbs/reporting/blocks.ipynb #5a7b8515
 def _own_sentence(results: Results, block: Block, method: str) -> str:
     "One of the document's methods against the rival: sign, size, interval, and whether the printed order holds."
     rivals = [m for m in (RIVAL[block.task], "none") if block_comparison(results, block, method, m).n]
     if not rivals or method in rivals:
         return ""
     rival, title = rivals[0], method_title(method, block.task)
-    found, other = block_comparison(results, block, method, rival), _named(method_title(rival, block.task))
+    found, other = block_comparison(results, block, method, rival), named(method_title(rival, block.task))
     if found.n < LEAST_SEEDS:
         ahead = f"ahead in {found.ahead * found.n:g} of {plural(found.n, 'seed')}"
         return f"{title} against {other}: {format_difference(found.mean, math.nan, math.nan)} points, {ahead}."

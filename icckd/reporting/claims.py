@@ -7,14 +7,14 @@ __all__ = ['Claim', 'printed_difference', 'claims_from_table', 'control_claims',
            'claims_view', 'distance_claims', 'distance_claims_view', 'comparisons_table', 'printed_comparisons',
            'order_agreement', 'comparisons_view', 'orders_view', 'orders_sentence']
 
-# %% ../../nbs/reporting/claims.ipynb #2d9177eb
+# %% ../../nbs/reporting/claims.ipynb #78633eba
 import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
 
-from .blocks import MARKS, block_comparison, block_name
+from .blocks import MARKS, block_comparison, block_name, named
 from .printed import ORDERS, printed_gap, printed_scores, published_block
 from .published import pair_title, published
 from .statistics import LEAST_SEEDS, Comparison, compare_differences, mean_sd, rank_agreement
@@ -314,14 +314,14 @@ def order_agreement(
     measured = [[by_seed[seed] for seed in seeds] for by_seed in values.values()]
     return *rank_agreement([[printed[m]] for m in values], measured), list(values)
 
-# %% ../../nbs/reporting/claims.ipynb #36f15688
+# %% ../../nbs/reporting/claims.ipynb #07da6713
 def comparisons_view(frame: pd.DataFrame) -> Shown:
     "A line a comparison: what is printed, difference, seeds ahead, what could have been shown, sign."
     lines, pair = [], ["dataset", "teacher", "student"]
     several = frame.groupby(pair)["recipe"].nunique().max() > 1  # of one pair, which the heading must tell apart
     for _, row in frame.iterrows():
         title = lambda m: method_title(m, row["task"])
-        line = {"claim": f"{title(row['method'])} beats {title(row['versus'])}"}
+        line = {"claim": f"{title(row['method'])} beats {named(title(row['versus']))}"}
         line["setting"] = row["recipe"] if several else pair_title(*row[pair])
         line["printed, points"] = number(row["printed"], "+")
         line["here, points [95 %]"] = format_difference(row["difference_mean"], row["low"], row["high"])

@@ -7,12 +7,12 @@ __all__ = ['telling_blocks', 'tau_text', 'order_table', 'order_view', 'budget_pa
            'transfer_view', 'transfer_sentence', 'cost_table', 'cost_view', 'likeness_table', 'likeness_tau',
            'likeness_view', 'open_table', 'open_view', 'open_sentence']
 
-# %% ../../nbs/reporting/reading.ipynb #48c20fd9
+# %% ../../nbs/reporting/reading.ipynb #bf9a4a10
 import math
 
 import pandas as pd
 
-from .blocks import block_comparison, block_epochs, block_title, weak_teacher
+from .blocks import block_comparison, block_epochs, block_title, named, weak_teacher
 from .claims import order_agreement
 from .printed import ORDERS, TABLE_TITLES, printed_scores
 from .statistics import mean_sd, rank_agreement, seeds_needed
@@ -218,7 +218,7 @@ def likeness_view(frame: pd.DataFrame, task: str) -> Shown:  # frame: from `like
     ]
     return Shown(pd.DataFrame(lines), empty="The records of this block do not hold it.")
 
-# %% ../../nbs/reporting/reading.ipynb #e2687f0b
+# %% ../../nbs/reporting/reading.ipynb #da3568ae
 def open_table(
     frame: pd.DataFrame,  # from `printed_comparisons`
 ) -> pd.DataFrame:  # the comparisons that are not decided, largest printed difference first
@@ -236,7 +236,7 @@ def open_view(frame: pd.DataFrame) -> Shown:  # frame: from `open_table`
     for _, row in frame.iterrows():
         title = lambda m: method_title(m, row["task"])
         line = {
-            "not decided": f"{title(row['method'])} over {title(row['versus'])}",
+            "not decided": f"{title(row['method'])} over {named(title(row['versus']))}",
             "printed": number(row["printed"], "+"),
         }
         line["here, points [95 %]"] = format_difference(row["difference_mean"], row["low"], row["high"])

@@ -29,7 +29,7 @@ check = $(if $(filter %.toml,$(PROFILE)),,$(call one_of,PROFILE,smoke quick shor
 
 help:
 	@echo "make setup                 environment in .venv (does nothing when up to date)"
-	@echo "make reproduce             train what is missing, then tables, figures and the four reports (PROFILE=smoke|quick|short|paper|path/to/mine.toml,"
+	@echo "make reproduce             train what is missing, then tables, figures and the five reports (PROFILE=smoke|quick|short|paper|path/to/mine.toml,"
 	@echo "                           PAIRS=, METHODS=, SEEDS=\"0 1 2\" (instead of the profile's), RESULTS=results/local, EXECUTOR=local|slurm, STALE=retrain)"
 	@echo "make sweep                 weights by trials on held-out training samples, into RESULTS/PROFILE/sweep (PROFILE=, PAIRS=, METHODS=)"
 	@echo "make report                tables and reports from the committed records, nothing is trained (PROFILE=, RESULTS=results)"

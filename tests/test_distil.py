@@ -124,10 +124,10 @@ def test_every_method_of_segmentation_on_every_network(teacher, student, roads, 
 
 def test_a_sample_of_the_networks(colours, roads, tmp_path):
     """Two pairs of the matrix above, with a method of each kind."""
-    methods = ["kd", "ickd_c+kd", "ofd", "ab", "crd", "mlld"]
+    methods = ["ickd_c+kd", "ofd", "ab", "crd"]
     pair = ("torchvision:resnet18", "timm:mobilenetv3_small_050")
     result, refused = runs_or_refuses(colours, *pair, "classification", tmp_path / "a", methods)
-    assert set(refused) <= {"ofd"} and len(result.names) >= 6
+    assert set(refused) <= {"ofd"} and len(result.names) >= 4
     pair = ("torchvision:lraspp_mobilenet_v3_large", "pspnet_r18@0.25")
     result, refused = runs_or_refuses(
         roads, *pair, "segmentation", tmp_path / "b", ["cwd", "ickd_s.grid1"], batch_size=4
@@ -218,19 +218,19 @@ def test_a_killed_run_goes_on_and_ends_alike(colours, tmp_path):
     script.write_text(
         "import sys\nimport icckd\n"
         f"icckd.distil({str(colours)!r}, teacher='resnet8', student='resnet14', method='kd at', seeds=(0, 1),\n"
-        "    epochs=6, image_size=32, batch_size=8, device='cpu', out=sys.argv[1],\n"
+        "    epochs=4, image_size=32, batch_size=8, device='cpu', out=sys.argv[1],\n"
         "    say=lambda line: print(line, flush=True))\n"
     )
     whole = command(sys.executable, script, tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr[-2000:]
     process = subprocess.Popen([sys.executable, script, tmp_path / "killed"], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("epoch 3/6: none"):
+        if line.startswith("epoch 2/4: none"):
             process.kill()
             break
     process.wait()
     again = command(sys.executable, script, tmp_path / "killed")
-    assert again.returncode == 0 and "epoch 1/6" in again.stdout  # of the second seed
+    assert again.returncode == 0 and "epoch 1/4" in again.stdout  # of the second seed
     digests = lambda folder: {
         p.name: json.loads(p.read_text())["weights_digest"] for p in (tmp_path / folder / "records").glob("*.json")
     }

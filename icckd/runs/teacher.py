@@ -8,6 +8,7 @@ __all__ = ['FREE', 'make_record', 'scores_of', 'at_terminal', 'is_current', 'tra
 # %% ../../nbs/runs/teacher.ipynb #bba93af4
 import os
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import torch
 from torch import nn
@@ -70,6 +71,7 @@ def make_record(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": run.values["threads"],
         "precision": precision_of(recipe, device, trained.network),
+        "date": datetime.now(UTC).date().isoformat(),  # when it was written; enters no key
         "versions": versions(),
         "git": git_state(),
         "parameters": {name: value for name, value in run.values.items() if name not in FREE},

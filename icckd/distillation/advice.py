@@ -214,7 +214,7 @@ def late_gain(record: dict, metric: str) -> float:
     early = [score for epoch, score in scored if epoch <= 0.8 * record["epochs"]]
     return scored[-1][1] - early[-1] if early else math.nan
 
-# %% ../../nbs/distillation/advice.ipynb #68608ea1
+# %% ../../nbs/distillation/advice.ipynb #4cdf1875
 def _of_method(method: str, records: dict, metric: str, chance: float, baseline: dict[int, float]) -> list[str]:
     "The sentences about one method."
     scores, said = scores_of_seeds(records, method, metric), []
@@ -234,7 +234,7 @@ def _of_method(method: str, records: dict, metric: str, chance: float, baseline:
     elif at_chance(mean, chance, pictures, task):
         ce = trained[0]["history"][-1]["terms"].get("ce")
         told = f"; its cross-entropy is {ce:.2g} (weight included) at the end" if ce else ""
-        cure = "try a lower learning_rate" + (" or weight='auto'" if method != "none" else "")
+        cure = "try a lower learning_rate" + (" or another weight" if method != "none" else "")
         said.append(f"{method}: {mean:.1f} cannot be told from chance ({chance:.1f}){told}; {cure}")
     gains = [gain for record in trained if not math.isnan(gain := late_gain(record, metric))]
     if gains and (late := float(np.mean(gains))) > max(

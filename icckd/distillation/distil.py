@@ -6,9 +6,10 @@
 __all__ = ['OBJECTS', 'as_text', 'split_objects', 'signed', 'Distilled', 'found_record', 'plain_student', 'keep_result',
            'export_stored', 'distil']
 
-# %% ../../nbs/distillation/distil.ipynb #a9250da5
+# %% ../../nbs/distillation/distil.ipynb #01bd382f
 import inspect
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -291,7 +292,7 @@ def export_stored(
     )
     return export_student(path, network.eval(), record, card, say)
 
-# %% ../../nbs/distillation/distil.ipynb #26d6542b
+# %% ../../nbs/distillation/distil.ipynb #cba3eccf
 def _labelled(run: CustomRun, teacher: nn.Module) -> CustomRun:
     "The run, scored by agreement with the teacher where its pictures have no labels."
     if getattr(run.dataset, "unlabelled", "") != "all":
@@ -322,6 +323,12 @@ def _ready(run: CustomRun, say) -> tuple[CustomRun, TeacherCheck, dict[str, str]
     return replace(run, methods=tuple(dict.fromkeys(names.values()))), check, names
 
 
+def _with_scores(say):
+    "The same reporter without lines of epochs in which nothing was scored."
+    nothing = re.compile(r"epoch \d+/\d+: ((, )?\S+ -)+")
+    return lambda line: None if nothing.fullmatch(line) else say(line)
+
+
 @signed(
     CUSTOM,
     positional=("data",),
@@ -331,6 +338,7 @@ def _ready(run: CustomRun, say) -> tuple[CustomRun, TeacherCheck, dict[str, str]
 def distil(data, say=print, **parameters) -> Distilled:
     "Distils one or several teachers into a student, with one method or many. Raises RunError in one sentence."
     objects, texts = split_objects({"data": data, **parameters})
+    say = _with_scores(say)
     run = open_custom(objects, **texts)
     say(f"{run.dataset}; {run.device}, {run.recipe.epochs} epochs of {run.recipe.batch_size} a batch")
     if not getattr(run.dataset, "constants_known", True):

@@ -66,36 +66,49 @@ def _pictures(image_size, count: int) -> torch.Tensor:
     "Random pictures, the same each time."
     return torch.randn(count, 3, *image_size, generator=torch.Generator().manual_seed(count))
 
-# %% ../../nbs/distillation/export.ipynb #5e1e9769
-def _program(network: nn.Module, image_size) -> torch.export.ExportedProgram:
-    "The network as a program for batches of any size. Raises RunError for one that cannot be exported."
-    try:
-        with _quiet(), torch.no_grad():
-            shapes = {"images": {0: torch.export.Dim("batch", min=1, max=4096)}}
-            return torch.export.export(Logits(network).eval(), (_pictures(image_size, 2),), dynamic_shapes=shapes)
-    except Exception as error:  # tracing fails with whatever the network does
-        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise RunError(f"export: {type(network).__name__} cannot be made a program ({said})") from None
+# %% ../../nbs/distillation/export.ipynb #b0563798
+def _program(network: nn.Module, image_size) -> tuple[torch.export.ExportedProgram, tuple[int, ...]]:
+    "(The network as a program, sizes of batches to try it with.) Raises RunError for one that cannot be exported."
+    dynamic, error = {"images": {0: torch.export.Dim("batch", min=1, max=4096)}}, None
+    for shapes, count, batches in ((dynamic, 2, (1, 3)), (None, 1, (1,))):
+        try:
+            with _quiet(), torch.no_grad():
+                made = torch.export.export(
+                    Logits(network).eval(), (_pictures(image_size, count),), dynamic_shapes=shapes
+                )
+            return made, batches
+        except Exception as failed:  # tracing fails with whatever the network does
+            error = error or failed
+    said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    raise RunError(f"export: {type(network).__name__} cannot be made a program ({said})") from None
 
 
-def export_pt2(path: Path, network: nn.Module, image_size) -> float:  # the largest difference to the network
+def _compared(what: str, run, network: nn.Module, image_size, batches: tuple[int, ...]) -> tuple[float, str]:
+    "(The largest difference between a program and its network, what is to be said besides.) Raises RunError."
+    differences = []
+    for count in batches:
+        x = _pictures(image_size, count)
+        with torch.no_grad():
+            differences.append(check_agrees(what, run(x), logits_of(network(x))))
+    return max(differences), "" if len(batches) > 1 else "; one picture at a time, since its code fixes the batch"
+
+
+def export_pt2(path: Path, network: nn.Module, image_size) -> tuple[float, str]:  # as `_compared`
     "Writes a program of `torch.export` that was run. Raises RunError."
-    with _quiet(), torch.no_grad():
-        torch.export.save(_program(network, image_size), path)
-        program = torch.export.load(path).module()
-        return max(
-            check_agrees(".pt2", program(x), logits_of(network(x))) for x in (_pictures(image_size, n) for n in (1, 3))
-        )
+    program, batches = _program(network, image_size)
+    with _quiet():
+        torch.export.save(program, path)
+        return _compared(".pt2", torch.export.load(path).module(), network, image_size, batches)
 
 
-def export_onnx(path: Path, network: nn.Module, image_size) -> float:  # the largest difference to the network
+def export_onnx(path: Path, network: nn.Module, image_size) -> tuple[float, str]:  # as `_compared`
     "Writes an ONNX file that was run by onnxruntime. Raises RunError."
     missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]
     if missing:
         raise RunError(f"export: ONNX needs {', '.join(missing)}; pip install icckd[export]")
     import onnxruntime
 
-    program = _program(network, image_size)
+    program, batches = _program(network, image_size)
     try:
         with _quiet():
             names = {"input_names": ["images"], "output_names": ["logits"]}
@@ -104,13 +117,8 @@ def export_onnx(path: Path, network: nn.Module, image_size) -> float:  # the lar
     except Exception as error:  # exporters and runtimes raise anything
         said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise RunError(f"export: {type(network).__name__} cannot be written as ONNX ({said})") from None
-    differences = []
-    for count in (1, 3):
-        x = _pictures(image_size, count)
-        (got,) = session.run(["logits"], {"images": x.numpy()})
-        with torch.no_grad():
-            differences.append(check_agrees("ONNX", torch.from_numpy(got), logits_of(network(x))))
-    return max(differences)
+    run = lambda x: torch.from_numpy(session.run(["logits"], {"images": x.numpy()})[0])
+    return _compared("ONNX", run, network, image_size, batches)
 
 # %% ../../nbs/distillation/export.ipynb #82d9f7d5
 def _score_rows(
@@ -192,22 +200,22 @@ Outputs are logits, of these {len(names)} classes in this order: {classes}.
     lines = ["---", *(f"{key}: {value}" for key, value in head.items()), *result, "---", "", text, ""]
     return "\n".join(lines)
 
-# %% ../../nbs/distillation/export.ipynb #8de5b822
+# %% ../../nbs/distillation/export.ipynb #7b2af13a
 ENDINGS = (".safetensors", ".pt2", ".onnx")
 
 
-def _write_one(path: Path, network: nn.Module, record: dict) -> float:
-    "Writes one file of a kind of `ENDINGS`; the largest difference to the network."
+def _write_one(path: Path, network: nn.Module, record: dict) -> tuple[float, str]:
+    "Writes one file of a kind of `ENDINGS`; the largest difference to the network, and what is to be said besides."
     if path.suffix == ".safetensors":
         save_weights(path, network, header_of(record))
-        return 0.0
+        return 0.0, ""
     write = export_pt2 if path.suffix == ".pt2" else export_onnx
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".exporting-") as folder:
         draft = Path(folder) / path.name
-        difference = write(draft, network, record["image_size"])
+        compared = write(draft, network, record["image_size"])
         os.replace(draft, path)
-    return difference
+    return compared
 
 
 def export_student(
@@ -229,8 +237,8 @@ def export_student(
             f"path: wanted a folder, or a file that ends in {', '.join(ENDINGS)}, got the file {str(path)!r}"
         )
     for file in files:
-        difference = _write_one(file, network, record)
-        checked = "" if file.suffix == ".safetensors" else f", differs from the network by {difference:.1g}"
+        difference, more = _write_one(file, network, record)
+        checked = "" if file.suffix == ".safetensors" else f", differs from the network by {difference:.1g}{more}"
         say(f"{file}: {file.stat().st_size / 2**20:.1f} MiB{checked}")
     if not path.suffix:
         files.append(path / "README.md")

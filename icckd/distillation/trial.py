@@ -71,7 +71,7 @@ class Trial:
             total_of(stage.loss(self.step(stage_seen, taught)), stage.name).backward()
         return terms, seen, taught
 
-# %% ../../nbs/distillation/trial.ipynb #3554a1ff
+# %% ../../nbs/distillation/trial.ipynb #dc4f6067
 def _check_without_labels(
     trial: Trial, method: str, criterion: Criterion, seen: dict, taught: dict, terms: dict
 ) -> None:
@@ -118,6 +118,8 @@ def try_method(trial: Trial, method: str) -> None:
     except Exception as error:  # whatever a network or a criterion raises
         said = short_of(error).splitlines()[0] if str(error) else type(error).__name__
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        if hasattr(run.dataset, "unlabelled") and "label" in said:
+            raise RunError(f"method {method!r}: needs labels, and the pictures have none ({said})") from None
         raise RunError(f"method {method!r} cannot train {names} ({kind}{said})") from None
     finally:
         for reader in readers:

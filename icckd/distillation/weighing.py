@@ -22,7 +22,7 @@ from ..models.modes import train_mode
 from ..runs.keys import wanted_key
 from ..training.step import total_of
 
-# %% ../../nbs/distillation/weighing.ipynb #e7f409f2
+# %% ../../nbs/distillation/weighing.ipynb #c1c0bb01
 BATCHES = 10
 
 
@@ -31,7 +31,7 @@ def pulls(
     method: str,
     teacher: nn.Module,  # on the run's device, in eval mode
     batches: int = BATCHES,
-) -> tuple[float, float]:  # (of the cross-entropy, of the method's own term)
+) -> tuple[float, float]:  # (of the cross-entropy with weight 1, of the method's own term)
     "Sums of gradient norms with respect to the student's weights over the first batches."
     device, own = torch.device(run.device), find_method(method, run.dataset.task).own_term
     student, criterion = run.new_network("student").to(device), create_criterion(method, run.context("student"))
@@ -60,7 +60,8 @@ def pulls(
     finally:
         read.close()
         teach.close()
-    return sums[0], sums[1]
+    whole = criterion.parts["ce"].weight if "ce" in getattr(criterion, "parts", ()) else 1.0
+    return (sums[0] / whole if whole else 0.0), sums[1]
 
 
 def _norm(terms: dict[str, torch.Tensor], student: nn.Module) -> float:

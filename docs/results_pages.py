@@ -11,13 +11,13 @@ import itables
 import itables.javascript
 import pandas as pd
 
+from icckd.evaluation.meters import PRIMARY
 from icckd.losses.methods import Context, find_method
 from icckd.reporting.published import pair_title, published, published_tables
 from icckd.runs.records import read_records
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / os.environ.get("RESULTS", "results")  # `RESULTS=results/local make docs` shows what this machine made
-METRIC = {"classification": "top1", "segmentation": "miou"}
 
 
 def folders():
@@ -68,8 +68,8 @@ def records():
                 "epochs": record.get("epochs"),
                 "start": record["parameters"].get("initialisation", ""),
                 "seed": record["seed"],
-                "metric": METRIC[task],
-                "score, %": None if failed else (record["last"] or {}).get(METRIC[task]),
+                "metric": PRIMARY[task],
+                "score, %": None if failed else (record["last"] or {}).get(PRIMARY[task]),
                 "training, s": seconds.get("train"),
                 "memory, MiB": record.get("peak_memory_mib"),
                 "status": record["status"],
@@ -91,10 +91,11 @@ def claims():
     "One row a claim, from the tables that the reports wrote."
     frames = []
     for profile, folder in folders().items():
-        for path in sorted((folder / "tables").glob("*claims*.csv")):
-            frame = pd.read_csv(path).assign(profile=profile, report=path.stem.partition("_claims")[0])
-            if "verdict" in frame:
-                frames.append(frame)
+        for path in sorted((folder / "tables").glob("*.csv")):
+            report, _, kind = path.stem.rpartition("_")
+            if kind in ("claims", "comparisons"):
+                frame = pd.read_csv(path).rename(columns=AS_OTHERS)
+                frames.append(frame.assign(profile=profile, report=report))
     if not frames:
         return pd.DataFrame(columns=CLAIM_COLUMNS)
     frame = pd.concat(frames, ignore_index=True)
@@ -103,7 +104,8 @@ def claims():
 
 
 METRIC_TASK = {"top1": "classification", "top5": "classification"}
-CLAIM_COLUMNS = ["task", "profile", "report", "dataset", "method", "versus", "seeds", "verdict"]
+CLAIM_COLUMNS = ["task", "profile", "report", "dataset", "method", "versus", "seeds", "sign"]
+AS_OTHERS = {"less_by": "difference_mean", "reference": "versus"}  # of the claims about figures
 
 
 @lru_cache(maxsize=None)
@@ -234,7 +236,7 @@ INDEX_TEXT = """# Results explorer
 
 The tables sort and filter in the browser and need no network.
 The same as files: `results/<profile>/records/*.json`, `icckd/reporting/published/*.csv`
-and `results/<profile>/tables/*claims*.csv`.
+and `results/<profile>/tables/*_claims.csv` and `*_comparisons.csv`.
 
 ```{toctree}
 :hidden:
@@ -283,7 +285,7 @@ def claims_table():
     return pd.DataFrame(
         {
             "claim": text("claim").where(of_paper, titles),
-            "verdict": frame["verdict"],
+            "verdict": text("sign"),
             "difference": number("difference_mean"),
             "low": number("low"),
             "high": number("high"),

@@ -11,7 +11,7 @@ from icckd.core.files import digest_tensors
 from icckd.core.randomness import global_stream
 from icckd.data.dataset import InMemoryClassification
 from icckd.data.segmentation import InMemorySegmentation
-from icckd.losses.methods import Context, create_criterion
+from icckd.losses.methods import METHODS, Context, create_criterion
 from icckd.runs.run import create_network
 from icckd.training.recipe import shortened
 from icckd.training.recipes import RECIPES
@@ -58,6 +58,12 @@ def scenes(samples=4, size=64, evaluation=2):
         (0.2,) * 3,
         {"crop": size, "scale": (1.0, 1.0), "flip": True, "padding": 0},
     )
+
+
+# A small pair of each task, and the rows of the method table that it can train.
+PAIRS = {"classification": ("resnet14", "resnet8"), "segmentation": ("pspnet_r18@0.25", "pspnet_r18@0.125")}
+NEEDS_LARGE_MAPS = ("ickd_s.grid16", "ickd_s.grid32")
+ROWS = {task: [name for name in table if name not in NEEDS_LARGE_MAPS] for task, table in METHODS.items()}
 
 
 def network(name, task, seed=0):

@@ -8,7 +8,9 @@ import pytest
 from conftest import ROOT
 
 from icckd.reporting.tables import recompute
+from icckd.runs.profiles import find_profile
 from icckd.runs.records import RECORD_FIELDS, read_record, read_records, write_record
+from icckd.runs.sweep import choose_weights, without_weight
 
 TABLES = sorted((ROOT / "results").glob("*/tables/*.csv"))
 FIELDS = (
@@ -58,3 +60,15 @@ def test_parallel_writers_lose_and_mix_nothing(tmp_path):
     assert len(records) == 201 and not list(tmp_path.glob(".*"))
     assert all(records[f"own-{p}-{n}.json"]["key"] == f"{p}-{n}" for p in range(20) for n in range(10))
     assert read_record(tmp_path / "shared.json")["filler"] == "x" * 5000
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "results").glob("*/sweep")), ids=lambda p: p.parent.name)
+def test_the_choice_of_weights_is_that_of_the_recorded_trials(folder):
+    """The table follows from the records, no trial saw the evaluation split, and the profile runs what was chosen."""
+    records, chosen = read_records(folder / "records").values(), pd.read_csv(folder / "weights.csv")
+    assert all(record["split"] == "held-out" for record in records)
+    assert list(choose_weights(list(records))["chosen"]) == list(chosen["chosen"])
+    for block in find_profile(folder.parent.name).blocks:
+        same = chosen[["dataset", "teacher", "student"]] == [block.dataset, block.teacher, block.student]
+        wanted = dict(chosen[same.all(axis=1)][["method", "chosen"]].values)
+        assert [wanted[without_weight(method)] for method in block.methods] == list(block.methods)

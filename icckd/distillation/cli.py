@@ -93,12 +93,10 @@ def methods(task):
 @click.argument("word", default="")
 def networks(word):
     "Lists the networks whose names hold WORD; without one, those of this package."
-    from torchvision import models
-
     ours = [name for name in import_module("icckd.models.create").NETWORKS if word in name]
     found = list(ours)
     if word:
-        listed = [*models.list_models(module=models), *models.list_models(module=models.segmentation)]
+        listed = import_module("icckd.models.imagenet").torchvision_networks()
         found += [f"torchvision:{name}" for name in listed if word in name]
         found += [f"timm:{name}" for name in import_module("timm").list_models() if word in name]
     click.echo("\n".join(found) if found else f"no network's name holds {word!r}")

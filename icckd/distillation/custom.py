@@ -8,7 +8,6 @@ __all__ = ['TABLE', 'LEAST_STEPS', 'CustomRun', 'parse_seeds', 'checkpoints_of',
 
 # %% ../../nbs/distillation/custom.ipynb #11ec495c
 import math
-import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from ..models.finding import FoundLayers, find_layers
 from ..models.layers import logits_of, published_layers
 from ..models.modes import in_eval_mode
 from ..runs.parameters import CUSTOM, STUDENT, RunError, check_parameters, defaults
-from ..runs.run import Run, checked_device
+from ..runs.run import Run, check_writable, checked_device
 from ..runs.teacher import train_teacher
 from ..runs.weights import load_weights, save_weights, weights_are_here
 from ..training.recipe import Recipe, shortened
@@ -159,11 +158,7 @@ def _check_numbers(values: dict) -> None:
         raise RunError("num_classes: wanted 2 or more, got 1")
     if not values["out"]:
         raise RunError("out: wanted a folder for records and weights, got none")
-    place = Path(values["out"]).absolute()
-    nearest = next(p for p in (place, *place.parents) if p.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        what = "read-only" if nearest.is_dir() else "a file"
-        raise RunError(f"out: wanted a folder that can be written to, got {values['out']!r} ({nearest} is {what})")
+    check_writable("out", values["out"])
     for word in values["pretrained"].split():
         if word not in ("teacher", "student"):
             raise RunError(f"pretrained: wanted 'teacher', 'student' or both, got {word!r}")

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..data.dataset import Dataset, check_constants
+from ..models.imagenet import torchvision_networks
 
 # %% ../../nbs/distillation/preprocessing.ipynb #52a4b30d
 Constants = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation, a number a colour
@@ -45,8 +46,7 @@ def _of_torchvision(name: str) -> Constants | None:
     "The constants of the preset of a network's default weights; None if it has none."
     from torchvision import models
 
-    known = [*models.list_models(module=models), *models.list_models(module=models.segmentation)]
-    if name not in known:
+    if name not in torchvision_networks():
         return None
     preset = models.get_model_weights(name).DEFAULT.transforms()
     return check_constants(preset.mean, preset.std) if hasattr(preset, "mean") else None

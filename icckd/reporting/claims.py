@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from .blocks import MARKS, block_comparison, block_name, named
+from .blocks import MARKS, block_comparison, block_name, common_scores, named
 from .printed import ORDERS, printed_gap, printed_scores, published_block
 from .published import pair_title, published
 from .statistics import LEAST_SEEDS, Comparison, compare_differences, mean_sd, rank_agreement
@@ -306,13 +306,10 @@ def order_agreement(
     "How alike the printed and the measured order are, over the methods that the block has run on the same seeds."
     scores, pair = printed_scores(table), (block.teacher, block.student)
     printed = scores.loc[pair] if pair in scores.index else scores.dropna(axis=1).mean()
-    values = {m: results.values(block, m, MAIN_METRIC[block.task]) for m in printed.dropna().index}
-    values = {m: by_seed for m, by_seed in values.items() if by_seed}
-    seeds = sorted(set.intersection(*map(set, values.values()))) if values else []
-    if not seeds:
+    methods, measured = common_scores(results, block, list(printed.dropna().index))
+    if not methods:
         return math.nan, math.nan, math.nan, []
-    measured = [[by_seed[seed] for seed in seeds] for by_seed in values.values()]
-    return *rank_agreement([[printed[m]] for m in values], measured), list(values)
+    return *rank_agreement([[printed[m]] for m in methods], measured), methods
 
 # %% ../../nbs/reporting/claims.ipynb #07da6713
 def comparisons_view(frame: pd.DataFrame) -> Shown:

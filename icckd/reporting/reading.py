@@ -12,7 +12,7 @@ import math
 
 import pandas as pd
 
-from .blocks import block_comparison, block_epochs, block_title, named, weak_teacher
+from .blocks import block_comparison, block_epochs, block_title, common_scores, named, weak_teacher
 from .claims import order_agreement
 from .printed import ORDERS, TABLE_TITLES, printed_scores
 from .statistics import mean_sd, rank_agreement, seeds_needed
@@ -35,14 +35,6 @@ def telling_blocks(results: Results) -> list[Block]:
     found = [block for task in MAIN_METRIC for block in shown_blocks(results, task)]
     recorded = lambda block: any(results.good(block, m) for m in methods_shown(results, block))
     return [block for block in found if recorded(block) and not weak_teacher(results, block)]
-
-
-def _common(results: Results, block: Block, methods: list[str]) -> tuple[list[str], list[list[float]]]:
-    "(methods that ran, their scores on the seeds that all of them have)"
-    values = {m: results.values(block, m, MAIN_METRIC[block.task]) for m in methods}
-    values = {m: by_seed for m, by_seed in values.items() if by_seed}
-    seeds = sorted(set.intersection(*map(set, values.values()))) if values else []
-    return (list(values), [[by_seed[s] for s in seeds] for by_seed in values.values()]) if seeds else ([], [])
 
 
 def tau_text(tau: float, low: float, high: float) -> str:
@@ -107,7 +99,7 @@ def transfer_table(results: Results, block: Block, shorter: Results, other: Bloc
 def transfer_tau(results: Results, block: Block, shorter: Results, other: Block) -> tuple[float, float, float, int]:
     "(Kendall's tau between the orders of two blocks, low, high, number of methods), the plain student among them."
     both = [m for m in methods_shown(results, block) if m in methods_shown(shorter, other)]
-    (names, here), (others, there) = _common(results, block, both), _common(shorter, other, both)
+    (names, here), (others, there) = common_scores(results, block, both), common_scores(shorter, other, both)
     kept = [m for m in names if m in others]
     if not kept:
         return math.nan, math.nan, math.nan, 0

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import write_atomically
+from ..evaluation.meters import PRIMARY
 from ..losses.methods import find_method
 from .statistics import mean_sd, paired_differences
 from ..runs.plan import job_states, make_jobs
@@ -34,7 +35,7 @@ METRICS = {
     "macc": "mAcc, %",
     "pixel_accuracy": "pixel accuracy, %",
 }
-MAIN_METRIC = {"classification": "top1", "segmentation": "miou"}
+MAIN_METRIC = PRIMARY  # task -> the score that counts
 
 # %% ../../nbs/reporting/tables.ipynb #f9b605e9
 def _stale(records: dict, asked: str, profile: Profile, results: str, work: str) -> set[str]:

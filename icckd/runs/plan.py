@@ -127,6 +127,8 @@ def make_jobs(
     "All jobs of a profile, teachers first. Raises ValueError that names what is wrong."
     chosen = find_profile(profile)
     blocks, jobs = chosen_blocks(chosen, pairs, methods), {}
+    if sweep and seeds:
+        raise ValueError(f"SEEDS: the trials of a sweep have a seed of their own, got {seeds!r}")
     if sweep:
         results, work = sweep_place(profile, results), sweep_place(profile, work)
         chosen, blocks = replace(chosen, name="sweep"), [block_trials(block) for block in blocks]

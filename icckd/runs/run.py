@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['create_network', 'dataset_label', 'teacher_record', 'student_record', 'label_of', 'Run', 'open_run', 'recipes_of',
-           'check_tasks', 'methods_of', 'check_teacher_checkpoint', 'check_machine', 'checked_device']
+           'check_tasks', 'methods_of', 'check_teacher_checkpoint', 'check_writable', 'check_machine', 'checked_device']
 
 # %% ../../nbs/runs/run.ipynb #2cb387fd
 import os
@@ -234,6 +234,19 @@ def check_teacher_checkpoint(run: Run) -> None:
             raise RunError(f"teacher_checkpoint: {error}") from None
 
 # %% ../../nbs/runs/run.ipynb #ea82785f
+def check_writable(
+    name: str,  # of the parameter, for the message
+    folder: str,
+    inside: str = "",  # the folder in it that is written to
+) -> None:
+    "Raises RunError if a folder can neither be written to nor be made."
+    place = Path(folder, inside).absolute()
+    nearest = next(p for p in (place, *place.parents) if p.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        what = "read-only" if nearest.is_dir() else "a file"
+        raise RunError(f"{name}: wanted a folder that can be written to, got {folder!r} ({nearest} is {what})")
+
+
 def check_machine(values: dict) -> None:
     "Checks what does not depend on the data: folders, device, threads, intervals; resolves `device`. Raises RunError."
     for name, least, most in (
@@ -247,13 +260,7 @@ def check_machine(values: dict) -> None:
     if not values["profile"].replace("_", "").replace("-", "").isalnum():
         raise RunError(f"profile: wanted a folder name of letters, digits, - and _, got {values['profile']!r}")
     for name in ("results", "work"):
-        place = Path(values[name], values["profile"]).absolute()
-        nearest = next(p for p in (place, *place.parents) if p.exists())
-        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-            what = "read-only" if nearest.is_dir() else "a file"
-            raise RunError(
-                f"{name}: wanted a folder that can be written to, got {values[name]!r} ({nearest} is {what})"
-            )
+        check_writable(name, values[name], values["profile"])
     values["device"] = checked_device(values["device"])
     checkpoint = values["teacher_checkpoint"]
     if checkpoint and not Path(checkpoint).is_file():

@@ -9,13 +9,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from small_training import digests, photos, plan, recipe_for, scenes, settled, students_of
+from small_training import PAIRS, ROWS, digests, photos, plan, recipe_for, scenes, settled, students_of
 from torch import nn
 
 from icckd.core.randomness import generator
 from icckd.losses.classification.crd import Negatives
 from icckd.losses.classification.cross_entropy import CrossEntropy
-from icckd.losses.methods import METHODS
 from icckd.training.trainer import fit
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # equal sums from run to run; read when CUDA starts
@@ -23,14 +22,7 @@ DEVICE = torch.device(os.environ.get("ICCKD_TEST_DEVICE", "cuda"))
 if DEVICE.type == "cuda" and not torch.cuda.is_available():
     pytest.skip("PyTorch sees no GPU here, so there is nothing to compare with the CPU", allow_module_level=True)
 
-PAIRS = {"classification": ("resnet14", "resnet8"), "segmentation": ("pspnet_r18@0.25", "pspnet_r18@0.125")}
-LARGE = ("ickd_s.grid16", "ickd_s.grid32")  # need larger maps than these pairs have
-ROWS = [
-    pytest.param(task, name, id=f"{task}-{name}")
-    for task, table in METHODS.items()
-    for name in table
-    if name not in LARGE
-]
+CASES = [pytest.param(task, name, id=f"{task}-{name}") for task, names in ROWS.items() for name in names]
 
 
 def small(task, methods, samples=None):
@@ -73,7 +65,7 @@ def deterministic():
 @lru_cache(maxsize=None)
 def three_steps(task, on_device):
     """(weights before, students after three steps) of all methods. Criteria draw on the host, alike for any device."""
-    data, teacher, students = small(task, [name for name in METHODS[task] if name not in LARGE])
+    data, teacher, students = small(task, ROWS[task])
     before = {name: {k: x.clone() for k, x in net.state_dict().items()} for name, (net, _) in students.items()}
     recipe = recipe_for(data, epochs=3, batch_size=data.train_size, precision="float32", learning_rate=1e-3)
     same = on_device or DEVICE.type != "cpu"
@@ -96,7 +88,7 @@ def difference(before, wanted, found):
 FIRST_TERMS, LATER_TERMS, WEIGHTS = 1e-4, 2e-3, 5e-2
 
 
-@pytest.mark.parametrize(("task", "name"), ROWS)
+@pytest.mark.parametrize(("task", "name"), CASES)
 def test_three_steps_agree_with_the_cpu(task, name):
     """Terms of the first step and of the later ones, relative; weights, relative to their change."""
     before, wanted = three_steps(task, False)
@@ -147,10 +139,10 @@ class Waits(CrossEntropy):
         return terms if float(terms["ce"]) else {}
 
 
-@pytest.mark.parametrize("task", METHODS)
+@pytest.mark.parametrize("task", ROWS)
 def test_no_step_waits(task):
     """The first step may: it checks values, and sends constants."""
-    methods = [name for name in METHODS[task] if name not in LARGE]
+    methods = ROWS[task]
     data, teacher, students = small(task, methods, samples=12 if task == "classification" else 6)
     data = NoWaiting(data)
     trained = train(data, teacher, students, recipe_for(data, batch_size=data.train_size // 3))
@@ -158,7 +150,7 @@ def test_no_step_waits(task):
     assert {name: student.failure for name, student in trained.items()} == dict.fromkeys(methods)
 
 
-@pytest.mark.parametrize("task", METHODS)
+@pytest.mark.parametrize("task", ROWS)
 def test_no_step_of_a_stage_before_distillation_waits(task):
     names = {"classification": ["ab", "fsp", "ft"], "segmentation": ["overhaul"]}[task]
     option = "preparation_fraction" if task == "classification" else "connectors_first"

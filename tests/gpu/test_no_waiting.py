@@ -8,11 +8,10 @@ from functools import lru_cache
 
 import pytest
 import torch
-from small_training import photos, recipe_for, scenes, settled, students_of
+from small_training import PAIRS, ROWS, photos, recipe_for, scenes, settled, students_of
 from torch.overrides import TorchFunctionMode
 
 from icckd.losses.criterion import Step
-from icckd.losses.methods import METHODS
 from icckd.models.layers import Outputs
 from icckd.training.opening import open_students, parameter_groups
 from icckd.training.parallel import Parts
@@ -20,14 +19,7 @@ from icckd.training.preparation import prepare_step, stage_optimizer
 from icckd.training.step import Pass, Student, Teacher, total_of, train_step
 from icckd.training.watching import Watch
 
-PAIRS = {"classification": ("resnet14", "resnet8"), "segmentation": ("pspnet_r18@0.25", "pspnet_r18@0.125")}
-LARGE = ("ickd_s.grid16", "ickd_s.grid32")  # need larger maps than these pairs have
-ROWS = [
-    pytest.param(task, name, id=f"{task}-{name}")
-    for task, table in METHODS.items()
-    for name in table
-    if name not in LARGE
-]
+CASES = [pytest.param(task, name, id=f"{task}-{name}") for task, names in ROWS.items() for name in names]
 
 
 class NoCopies(TorchFunctionMode):
@@ -71,7 +63,7 @@ def opened(task, names):
 @lru_cache(maxsize=None)
 def opened_once(task):
     """The same of all methods, which share it."""
-    return opened(task, [name for name in METHODS[task] if name not in LARGE])
+    return opened(task, ROWS[task])
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def only_meta(monkeypatch):
     monkeypatch.setattr("icckd.training.step.global_stream", lambda *names, **options: nullcontext())
 
 
-@pytest.mark.parametrize(("task", "name"), ROWS)
+@pytest.mark.parametrize(("task", "name"), CASES)
 def test_criteria_never_wait(task, name, only_meta):
     group = opened_once(task)
     _, (batch,) = next(iter(group.batches(0)))

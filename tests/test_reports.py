@@ -12,6 +12,7 @@ from conftest import ROOT
 from icckd.reporting import blocks, claims, printed, reports, tables
 from icckd.reporting.tables import Results, write_example
 from icckd.runs.profiles import find_profile
+from icckd.runs.sweep import without_weight
 
 MINE = """about = "made-up records"
 seeds = [0, 1, 2]
@@ -197,10 +198,31 @@ def test_quick_and_short_run_enough_printed_comparisons():
     for profile in ("quick", "short"):
         found = 0
         for block in find_profile(profile).blocks:
-            methods = [m for m in dict.fromkeys(block.methods) if ":" not in m]
+            methods = list(dict.fromkeys(map(without_weight, block.methods)))
             pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
             found += sum(bool(printed.printed_gap(a, b, block.task)[1]) for a, b in pairs)
         assert found >= 20, profile
+
+
+def test_another_weight_stands_for_the_published_one_until_that_is_run(tmp_path):
+    block = find_profile("quick").blocks[0]
+    own = {"classification": ("ickd_c+kd",)}
+
+    def compared(scores):
+        for method, score in scores.items():
+            for seed in range(3):
+                write_example(tmp_path, block, method, seed, score + seed / 10)
+        results = tables.Results("quick", tmp_path, tmp_path)
+        frame = claims.printed_comparisons(results, "orders", [block])
+        frame = frame[frame["method"].str.startswith("ickd_c+kd") & (frame["versus"] == "kd")]
+        return list(frame["method"]), blocks.answers(
+            results, blocks.block_tables(results, ("classification",)), own
+        ).text
+
+    names, said = compared({"teacher": 95, "none": 80, "kd": 90, "ickd_c+kd:weight=0.25": 92})
+    assert names == ["ickd_c+kd:weight=0.25"] and "ICKD-C (weight=0.25) gains 2" in said, said
+    names, said = compared({"ickd_c+kd": 91})
+    assert names == ["ickd_c+kd"] and "ICKD-C gains 1" in said, said
 
 
 def test_a_profile_may_be_a_file(three):

@@ -27,8 +27,10 @@ from icckd.reporting.tables import (
     methods_shown,
     number,
     places_for,
+    run_as,
 )
 from ..runs.profiles import Block
+from ..runs.sweep import without_weight
 
 # %% ../../nbs/reporting/claims.ipynb #814e33a6
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def distance_claims(
     block: Block,
 ) -> pd.DataFrame:
     "One row a statement, also where nothing was measured."
-    rows = []
+    rows, method = [], run_as(method, list(frame["method"]))
     for measure, sentence in sentences.items():
         row = {"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student}
         row |= {"method": method, "metric": measure, "claim": f"{method_title(method, block.task)}: {sentence}"}
@@ -249,7 +251,8 @@ def _comparison_row(results: Results, name: str, block: Block, a: str, b: str) -
     if not found.n:
         return None
     mean, sd, n = mean_sd(results.values(block, a, metric).values())
-    printed, where = printed_gap(a, b, block.task, (block.teacher, block.student))
+    names = without_weight(a), without_weight(b)
+    printed, where = printed_gap(*names, block.task, (block.teacher, block.student))
     row = {"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student}
     row |= {"method": a, "metric": metric, "published": math.nan, "measured_mean": mean, "measured_sd": sd, "n": n}
     row |= {"recipe": block_name(results, block), "versus": b, "task": block.task, "printed": printed, "where": where}
@@ -268,8 +271,8 @@ def comparisons_table(
         _comparison_row(results, name, block, a, b)
         for block in blocks
         for a in _with_options(results, block, better[block.task])
-        for b in worse[block.task]
-        if a.partition(":")[0] != b
+        for b in dict.fromkeys(run_as(m, methods_shown(results, block)) for m in worse[block.task])
+        if a.partition(":")[0] != b.partition(":")[0]
     ]
     return pd.DataFrame([row for row in rows if row], columns=_HERE)
 
@@ -289,11 +292,13 @@ def printed_comparisons(
     rows = []
     for block in blocks:
         printed = [set(printed_scores(table)) for table in tables or ORDERS[block.task] if table in ORDERS[block.task]]
-        shown = [m for m in methods_shown(results, block) if any(m in names for names in printed)]
+        run = methods_shown(results, block)  # with another weight only where the published one is absent
+        shown = [m for m in dict.fromkeys(map(without_weight, run)) if any(m in names for names in printed)]
         for a, b in ((a, b) for i, a in enumerate(shown) for b in shown[i + 1 :]):
             gap, _ = printed_gap(a, b, block.task, (block.teacher, block.student))
             if gap and any({a, b} <= names for names in printed):  # a printed tie claims nothing
-                rows.append(_comparison_row(results, name, block, *((a, b) if gap > 0 else (b, a))))
+                better_first = (a, b) if gap > 0 else (b, a)
+                rows.append(_comparison_row(results, name, block, *(run_as(m, run) for m in better_first)))
     frame = pd.DataFrame([row for row in rows if row], columns=_HERE)
     return frame.sort_values(["recipe", "printed"], ascending=[True, False], kind="stable", ignore_index=True)
 
@@ -306,10 +311,11 @@ def order_agreement(
     "How alike the printed and the measured order are, over the methods that the block has run on the same seeds."
     scores, pair = printed_scores(table), (block.teacher, block.student)
     printed = scores.loc[pair] if pair in scores.index else scores.dropna(axis=1).mean()
-    methods, measured = common_scores(results, block, list(printed.dropna().index))
+    run = methods_shown(results, block)
+    methods, measured = common_scores(results, block, [run_as(m, run) for m in printed.dropna().index])
     if not methods:
         return math.nan, math.nan, math.nan, []
-    return *rank_agreement([[printed[m]] for m in methods], measured), methods
+    return *rank_agreement([[printed[without_weight(m)]] for m in methods], measured), methods
 
 # %% ../../nbs/reporting/claims.ipynb #07da6713
 def comparisons_view(frame: pd.DataFrame) -> Shown:

@@ -15,7 +15,7 @@ from .blocks import RIVAL
 from .published import pair_title
 from .statistics import mean_sd
 from .style import BLACK, SMALLEST_FONT, method_style, paper_style, spread_texts
-from .tables import MAIN_METRIC, METRICS, Results, method_title, plural
+from .tables import MAIN_METRIC, METRICS, Results, method_title, plural, run_as
 from ..runs.profiles import Block
 
 # %% ../../nbs/reporting/curve_figures.ipynb #cf280347
@@ -46,7 +46,8 @@ def curve_methods(
 ) -> list[str]:
     "Plain student, rival, the document's own methods and the best: few enough to be told apart."
     run = [m for m in frame[frame["n"] > 0]["method"] if m != "teacher"]
-    return [m for m in dict.fromkeys(["none", RIVAL[block.task], *own, *run]) if m in run][:most]
+    wanted = ["none", *(run_as(m, run) for m in (RIVAL[block.task], *own)), *run]
+    return [m for m in dict.fromkeys(wanted) if m in run][:most]
 
 # %% ../../nbs/reporting/curve_figures.ipynb #43819bda
 @paper_style

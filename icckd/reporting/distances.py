@@ -22,6 +22,7 @@ from icckd.reporting.tables import (
     number,
     places_for,
     recorded_arrays,
+    run_as,
     save_csv,
 )
 from ..runs.profiles import Block
@@ -145,6 +146,7 @@ def distances_answer(
     words: tuple[str, str] = ("nearer to the teacher", "farther from the teacher"),
 ) -> Text:
     "One sentence: by which measures a method is nearer than its reference, by which farther, by which that is open."
+    method = run_as(method, list(frame["method"]))
     rows = frame[(frame["method"] == method) & (frame["seeds"] > 0)]
     if not len(rows):
         return Text("")

@@ -12,7 +12,7 @@ import torch
 from ..data.create import load_dataset
 from ..losses.resize import resize
 from .blocks import block_setting
-from .tables import Results, Text, method_title, recorded_arrays
+from .tables import Results, Text, method_title, methods_shown, recorded_arrays, run_as
 from ..runs.profiles import Block
 
 # %% ../../nbs/reporting/panels.ipynb #7789fc52
@@ -32,8 +32,9 @@ def first_recorded(
     candidates: tuple[str, ...],  # our method names, the preferred first
 ) -> str:
     "The first candidate that has arrays, else the first that the block wants, else the first."
+    candidates = [run_as(m, methods_shown(results, block)) for m in candidates]
     recorded = [m for m in candidates if recorded_arrays(results, block, m)]
-    return (recorded or [m for m in candidates if m in block.methods] or list(candidates))[0]
+    return (recorded or [m for m in candidates if m in block.methods] or candidates)[0]
 
 # %% ../../nbs/reporting/panels.ipynb #35b83239
 class Panels:
@@ -45,7 +46,8 @@ class Panels:
         block: Block,
         methods: tuple[str, ...],  # our method names, and "teacher"
     ):
-        found = {m: recorded_arrays(results, block, m) for m in methods}
+        names = [run_as(m, methods_shown(results, block)) for m in methods]
+        found = {m: recorded_arrays(results, block, m) for m in names}
         found = {m: by_seed for m, by_seed in found.items() if by_seed}
         seeds = [set(by_seed) for m, by_seed in found.items() if m != "teacher"]
         common = set.intersection(*seeds) if seeds else set()

@@ -25,6 +25,7 @@ from icckd.reporting.tables import (
     methods_shown,
     number,
     plural,
+    run_as,
     shown_blocks,
 )
 from ..runs.profiles import Block
@@ -82,11 +83,21 @@ def budget_pairs(results: Results, shorter: Results | None) -> list[tuple[Block,
     return [*same, *((b, shorter, o) for b in blocks for o in others if b.task == o.task)]
 
 
+def _methods_of_both(results: Results, block: Block, shorter: Results, other: Block) -> list[tuple[str, str]]:
+    "(Name in the block, name in the other one) of their common methods, the plain student first; weights may differ."
+    run, pairs = methods_shown(shorter, other), []
+    for method in methods_shown(results, block):
+        there = run_as(method, run)
+        if there in run:
+            pairs.append((method, there))
+    return pairs
+
+
 def transfer_table(results: Results, block: Block, shorter: Results, other: Block) -> pd.DataFrame:
     "A row a method that a block and one of a smaller budget have run: both gains over the plain student."
-    rows, both = [], [m for m in methods_shown(results, block) if m in methods_shown(shorter, other) and m != "none"]
-    for method in both:
-        gains = [block_comparison(r, b, method, "none") for r, b in ((shorter, other), (results, block))]
+    rows, both = [], _methods_of_both(results, block, shorter, other)
+    for method, there in both[1:]:
+        gains = [block_comparison(shorter, other, there, "none"), block_comparison(results, block, method, "none")]
         if all(gain.n for gain in gains):
             row = {"task": block.task, "method": method, "title": method_title(method, block.task)}
             row |= {"short": block_title(shorter, other), "long": block_title(results, block)}
@@ -98,12 +109,13 @@ def transfer_table(results: Results, block: Block, shorter: Results, other: Bloc
 # %% ../../nbs/reporting/reading.ipynb #662c3c5b
 def transfer_tau(results: Results, block: Block, shorter: Results, other: Block) -> tuple[float, float, float, int]:
     "(Kendall's tau between the orders of two blocks, low, high, number of methods), the plain student among them."
-    both = [m for m in methods_shown(results, block) if m in methods_shown(shorter, other)]
-    (names, here), (others, there) = common_scores(results, block, both), common_scores(shorter, other, both)
-    kept = [m for m in names if m in others]
+    both = _methods_of_both(results, block, shorter, other)
+    names, here = common_scores(results, block, [m for m, _ in both])
+    others, there = common_scores(shorter, other, [m for _, m in both])
+    kept = [(m, n) for m, n in both if m in names and n in others]
     if not kept:
         return math.nan, math.nan, math.nan, 0
-    here, there = [here[names.index(m)] for m in kept], [there[others.index(m)] for m in kept]
+    here, there = [here[names.index(m)] for m, _ in kept], [there[others.index(n)] for _, n in kept]
     return *rank_agreement(there, here), len(kept)
 
 # %% ../../nbs/reporting/reading.ipynb #3848fa60

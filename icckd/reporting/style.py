@@ -65,7 +65,7 @@ def method_style(
         if base in members:
             marker, colour = shape, members[base]
     look = {"marker": marker, "color": colour, "markerfacecoloralt": "white"}
-    if added == "+kd":
+    if added.startswith("+kd"):
         return look | {"markerfacecolor": colour, "fillstyle": "left"}
     return look | {"markerfacecolor": "white" if added else colour, "fillstyle": "full"}
 

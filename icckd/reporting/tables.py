@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'MAIN_METRIC', 'COLUMNS', 'SHORT_CELL', 'Results', 'is_of_block', 'arrays', 'recorded_arrays',
-           'methods_shown', 'shown_blocks', 'block_name', 'method_title', 'number', 'plural', 'places_for',
+           'methods_shown', 'run_as', 'shown_blocks', 'block_name', 'method_title', 'number', 'plural', 'places_for',
            'format_mean', 'format_difference', 'measured_row', 'Text', 'Shown', 'save_csv', 'save_table', 'recompute',
            'write_example']
 
@@ -24,6 +24,7 @@ from .statistics import mean_sd, paired_differences
 from ..runs.plan import job_states, make_jobs
 from ..runs.profiles import Block, Profile, find_profile
 from ..runs.records import RECORD_FIELDS, read_records, recipe_label, record_name, write_record
+from ..runs.sweep import without_weight
 
 # %% ../../nbs/reporting/tables.ipynb #0e339708
 METRICS = {
@@ -136,6 +137,15 @@ def methods_shown(
     "The block's methods, and any other that has been recorded in its setting."
     recorded = sorted({r["method"] for r in results.records.values() if is_of_block(r, block)} - {"teacher"})
     return list(dict.fromkeys(["none", *block.methods, *recorded]))
+
+
+def run_as(
+    method: str,  # our method name
+    names: list[str],  # of what was run
+) -> str:
+    "The name that a method was run under: its own, else the one that only gives it another weight, else its own."
+    alike = [name for name in names if without_weight(name) == without_weight(method)]
+    return method if method in names or not alike else alike[0]
 
 
 def shown_blocks(

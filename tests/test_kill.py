@@ -89,11 +89,12 @@ def test_killed_runs_end_as_if_nothing_had_happened(name, steps, tmp_path, capsy
 RUN = dict(
     profile="own",
     dataset="digits100",
-    train_limit=96,
+    train_limit=200,
+    held_out=1,  # scored on 100 samples, where the evaluation split would take seconds an epoch
     teacher="resnet14",
     student="resnet8",
     methods="none crd kd",
-    batch_size=32,
+    batch_size=40,
     teacher_epochs=2,
     epochs=4,
 )

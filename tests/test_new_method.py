@@ -24,7 +24,8 @@ try:
     find_method("my_method:temperature=4", "classification")
 except ValueError as error:
     refused = str(error)
-small = {"train_limit": 64, "batch_size": 64, "epochs": 1, "teacher_epochs": 1, "results": "out", "work": "out"}
+small = {"train_limit": 200, "held_out": 1, "batch_size": 50, "epochs": 1, "teacher_epochs": 1}
+small |= {"results": "out", "work": "out"}
 run, records = train_beside("my_method:weight=0.3", "classification", print, **small)
 table = score_table(records, "classification")
 terms = records["my_method:weight=0.3"]["history"][-1]["terms"]

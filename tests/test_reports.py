@@ -14,6 +14,7 @@ from icckd.reporting.tables import Results, write_example
 from icckd.runs.profiles import find_profile
 from icckd.runs.sweep import without_weight
 
+pytestmark = pytest.mark.xdist_group("reports")  # one process: the tests share made-up records
 MINE = """about = "made-up records"
 seeds = [0, 1, 2]
 

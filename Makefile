@@ -50,22 +50,20 @@ setup:
 	  echo "$$wanted" > .venv/made-from; echo "environment made in .venv"; \
 	fi
 
-# One lock for the whole batch, inherited by snakemake (which replaces the shell): it is free again when the last of them has ended, however it ended.
+# One batch at a time works on a folder; what it says comes from icckd.runs.batch, and what snakemake says lies in its log.
 define batch
-mkdir -p $(WORK); exec 9>>$(WORK)/.lock; \
-	if ! flock -n 9; then echo "another run is at work on $(WORK) (process $$(cat $(WORK)/.lock-owner 2>/dev/null)); this one ends"; exit 1; fi; \
-	echo $$$$ > $(WORK)/.lock-owner; \
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m snakemake --nolock --cores $(CORES) --keep-going --rerun-incomplete --rerun-triggers software-env --quiet rules host \
+PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -c 'from icckd.runs.batch import main; main()' $(WORK) \
+	  $(BIN)/python -m snakemake --nolock --cores $(CORES) --keep-going --rerun-incomplete --rerun-triggers software-env \
 	  $(if $(filter slurm,$(EXECUTOR)),--executor slurm --jobs 32 --latency-wait 60 $(SLURM_OPTIONS),) \
 	  --config profile="$(PROFILE)" pairs="$(PAIRS)" methods="$(METHODS)" seeds="$(SEEDS)" results="$(RESULTS)"
 endef
 
 reproduce: setup
-	@$(check)$(batch) || exit 1; \
+	@$(check)$(batch) || exit; \
 	$(BIN)/python -c 'from icckd.reporting.reports import main; main()' compare --profile "$(PROFILE)" --results "$(RESULTS)"
 
 sweep: setup
-	@$(check)$(batch) sweep=1 || exit 1; \
+	@$(check)$(batch) sweep=1 || exit; \
 	$(BIN)/python -c 'from icckd.runs.sweep import main; main()' --profile "$(PROFILE)" --results "$(RESULTS)"
 
 report: RESULTS = results

@@ -2,11 +2,10 @@
 # `make reproduce` calls it. A job's only output is a manifest; the run notebooks write and skip records by key, so when the graph is
 # read the manifests are made to say what is true (icckd.runs.plan), and file times play no part.
 import sys
-import time
 from pathlib import Path
 
 from icckd.reporting import reports
-from icckd.runs import plan
+from icckd.runs import batch, plan
 from icckd.runs.profiles import find_profile
 
 profile = config.get("profile", "quick")
@@ -23,8 +22,8 @@ except ValueError as error:
 by_name = {job.name: job for job in jobs}
 papers = {} if sweep else reports.prepare_manifests(profile, results, work, stale=bool(waiting))
 logs = f"{work}/{name}/{'sweep/' if sweep else ''}logs"
-started = time.time()
 manifests = str(Path(jobs[0].parameters["manifest"]).parent)
+batch.announce(jobs, papers, logs)
 
 
 wildcard_constraints:
@@ -60,7 +59,7 @@ rule run:
         runtime=lambda w: by_name[w.job].resources.get("runtime", 120),
     shell:
         "{sys.executable} -m papermill {params.notebook} {params.executed} -f {params.values} --no-progress-bar --log-output > {log.text} 2>&1"
-        " || {{ tail -n 25 {log.text} >&2; exit 1; }}"
+        " || {{ echo {batch.FAILED} >> {log.text}; exit 1; }}"
 
 
 rule report:
@@ -73,12 +72,4 @@ rule report:
     params:
         command=lambda w: reports.command(w.paper, profile, results, f"{manifests}/report-{w.paper}.json"),
     shell:
-        "{sys.executable} {params.command} > {log.text} 2>&1 || {{ tail -n 25 {log.text} >&2; exit 1; }}"
-
-
-onerror:  # on a cluster a job's own words stay on its node
-    for job in jobs:
-        text = Path(logs, f"{job.name}.log")
-        if not Path(job.parameters["manifest"]).exists() and text.exists() and text.stat().st_mtime >= started:
-            errors = [line for line in text.read_text(errors="replace").splitlines() if "Error: " in line]
-            print(f"{job.name} failed: {errors[-1].strip() if errors else 'no error was written'} (log: {text})", file=sys.stderr)
+        "{sys.executable} {params.command} > {log.text} 2>&1 || {{ echo {batch.FAILED} >> {log.text}; exit 1; }}"

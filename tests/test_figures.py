@@ -44,9 +44,9 @@ def arrays(task, seed, method):
 
 
 METHODS_SHOWN = {
-    "classification": "none kd fitnet at sp vid rkd pkt crd dkd dist ickd_c ickd_c+kd mlld.weak_view mlld.as_intended "
-    "kd:temperature=2",
-    "segmentation": "none pixelwise at pairwise ifvd.alone cwd cwd.features ickd_s ickd_s.grid1",
+    "classification": "none kd fitnet at sp vid rkd pkt crd dkd dist ickd_c ickd_c+kd:weight=0.25 "
+    "mlld.weak_view:weight=0.3 mlld.as_intended kd:temperature=2",
+    "segmentation": "none pixelwise at pairwise ifvd.alone cwd:weight=0.9 cwd.features ickd_s ickd_s.grid1",
 }
 
 
@@ -132,7 +132,9 @@ def test_nothing_is_drawn_for_what_was_not_run(figures):
     titles = {name: " ".join(words(figure)) for name, figure in figures.items()}
     recorded = {name: text for name, text in titles.items() if not name.startswith("ranks")}
     assert not [name for name, text in recorded.items() if "not run" in text or re.search(r"\b(FSP|DSD)\b", text)]
-    assert "ICKD-C, before adapter" in titles["feature, 0"] and "ICKD-C, after adapter" in titles["feature, 16"]
+    one_line = {name: " ".join(text.split()) for name, text in recorded.items()}
+    assert "ICKD-C (weight 0.25), before adapter" in one_line["feature, 0"]
+    assert "ICKD-C (weight 0.25), after adapter" in one_line["feature, 16"]
     assert "AT" in titles["score, segmentation"] and "CRD" in titles["score, classification"]
 
 

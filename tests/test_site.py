@@ -10,22 +10,198 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote, unquote, urldefrag
 
 import pytest
+
+from icckd.reporting import blocks, claims, tables
+from icckd.runs.profiles import find_profile
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "_docs"
 BUILT = DOCS / ".built"
 FROM = [*(ROOT / "nbs").rglob("*.ipynb"), *(ROOT / "docs").rglob("*.*")]
-if not BUILT.exists() or any(path.stat().st_mtime > BUILT.stat().st_mtime for path in FROM):
-    pytest.skip("no up-to-date site in _docs; `make test-site` builds and tests it", allow_module_level=True)
+IS_BUILT = BUILT.exists() and all(path.stat().st_mtime <= BUILT.stat().st_mtime for path in FROM)
 
-PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.html"))
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.html")) if IS_BUILT else []
 RECORDS = [page for page in PAGES if page.startswith("records/")]
 SOURCES = [page for page in PAGES if page.startswith("_modules/")]
 # Pages of one template are opened in part: the first ten of records and of source listings.
 OPENED = [p for p in PAGES if p not in {*RECORDS[10:], *SOURCES[10:]}]
+
+
+@pytest.fixture(autouse=True)
+def up_to_date(request):
+    """Only what is computed for a page can be tested without the site."""
+    if not IS_BUILT and "written" not in request.fixturenames:
+        pytest.skip("no up-to-date site in _docs; `make test-site` builds and tests it")
+
+
+# What is computed from records
+
+
+QUICK = find_profile("quick").blocks[0]
+SCORES = {
+    "none": (60.0, 61.0, 59.5),
+    "kd": (62.0, 62.8, 61.6),
+    "ickd_c:weight=0.75": (64.2, 64.9, 63.8),
+    "pkt": (60.0, None, 59.4),
+}
+ICKD = "losses/classification/ickd"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The modules that write pages, which read made-up results; `record` writes those of SCORES."""
+    folder = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        patch.chdir(ROOT)
+        import answers
+        import build
+        import results_pages
+
+        patch.setattr(results_pages, "RESULTS", folder)
+        cached = [f for module in (answers, results_pages) for f in vars(module).values() if hasattr(f, "cache_clear")]
+        forget = lambda: [f.cache_clear() for f in cached]
+
+        def record(**changed):
+            costs = {"none": (10.0, 40.0), "kd": (10.0, 40.0)}
+            for method, scores in ({"teacher": (70.0,)} | SCORES | changed).items():
+                seconds, memory = costs.get(method, (12.0, 50.0))
+                spent = {"seconds": {"train": seconds, "prepare": 0.0, "teacher": 3.0}, "saved_mib": memory}
+                for seed, score in enumerate(scores):
+                    tables.write_example(folder, QUICK, method, seed, score, **spent)
+            forget()
+            return tables.Results("quick", folder, folder)
+
+        forget()
+        yield SimpleNamespace(answers=answers, build=build, pages=results_pages, folder=folder, record=record)
+        forget()
+
+
+def shown(text):
+    """What a reader sees of HTML."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+def test_the_box_is_one_sentence_without_records(written):
+    found = shown(written.answers.box("losses/classification/ttm", {}))
+    wanted = 'No student of it is recorded: make reproduce METHODS="none ttm" would train some.'
+    assert found == f"What it gained here {wanted}"
+    assert set(written.answers.methods_of_pages()) > {ICKD, "losses/segmentation/cwd"}
+
+
+def test_the_box_says_what_the_tables_say(written):
+    results = written.record()
+    report = "papers/quick/ickd"
+    found = written.answers.box(ICKD, {report: "a notebook"})
+    frame = blocks.block_table(results, "example", QUICK).set_index("method")
+    line = (
+        blocks.block_view(results, QUICK, frame.reset_index())
+        .frame.set_index("method")
+        .loc["ICKD-C without the KD term (weight 0.75)"]
+    )
+    text = shown(found)
+    for column in line.index[line.index.str.contains("over|%|extra") & ~line.index.str.startswith("P(")]:
+        assert line[column] in text, column
+    assert "64.30 ± 0.56 (3) 1 of 3 ▲ +4.13 [" in text and "+20 % +25 %" in text
+    assert "20 epochs" not in text and "(16 epochs, 3 seeds, a stand-in for the published settings)" in text
+    assert "pkt" not in text.lower() and "Claims" not in text
+    assert f'href="../../{report}.html"' in found and "method=ickd_c" in found and "data%20set=digits100" in found
+    assert "data-label" in found, "on a phone each cell has its own heading"
+    lost = shown(written.answers.box("losses/classification/pkt", {}))
+    assert "PKT: failed (1 of 3): loss is not finite." in lost and "59.70 ± 0.42 (2) 3 of 3" in lost
+    plain = shown(written.answers.box("losses/classification/cross_entropy", {}))
+    assert "60.17 ± 0.76 (3)" in plain and "rank" not in plain
+
+
+def test_the_box_counts_verdicts(written):
+    results = written.record()
+    here = claims.comparisons_table(
+        results, "ickd_comparisons", [QUICK], {"classification": ("ickd_c",)}, {"classification": ("kd", "none")}
+    )
+    for report in ("ickd", "cwd"):  # what two reports ask is one claim
+        tables.save_csv(written.folder / "quick" / "tables" / f"{report}_comparisons.csv", here)
+    written.record()
+    assert written.pages.claims()["report"].tolist() == ["cwd, ickd"] * 2
+    found = shown(written.answers.box(ICKD, {}))
+    assert "2 claims of the papers, tried here: ▲ 2 hold" in found
+    assert "ICKD-C without the KD term (weight 0.75) is better than KD, plain student (▲ holds)" in found
+    assert "1 claim of the papers, tried here: ▲ 1 holds" in shown(written.answers.box("losses/classification/kd", {}))
+    table = written.pages.claims_table()
+    assert table["verdict"].tolist() == ["holds", "holds"] and set(table["kind"]) == {"stand-in"}
+
+
+def test_a_block_whose_teacher_is_not_ahead_ranks_nothing(written):
+    written.record(teacher=(50.0,))
+    found = shown(written.answers.box(ICKD, {}))
+    assert "is no better than the plain student" in found and " of 3 " not in found
+
+
+def test_a_block_of_failed_students_says_so(written):
+    lost = {method: (None, None, None) for method in SCORES}
+    for path in (written.folder / "quick" / "records").glob("*"):
+        path.unlink()
+    written.record(**lost, teacher=(None,))
+    found = shown(written.answers.box(ICKD, {}))
+    assert "failed (3 of 3): loss is not finite." in found and "±" not in found.partition("Score ±")[0]
+
+
+def test_answer_and_chooser_come_from_records(written):
+    written.record()
+    first = written.answers.answers().splitlines()[0]
+    assert (
+        first.startswith("* **digits100") and "Best is **ICKD-C without the KD term (weight 0.75)** with 64.30" in first
+    )
+    best = lambda *given: written.answers.best("classification", *given).splitlines()[2]
+    assert "| [ICKD-C without the KD term (weight 0.75)](/losses/classification/ickd.ipynb) ▲ +4.13 [" in best("any")
+    assert "| [KD](/losses/classification/kd.ipynb) ▲ +1.97 [" in best("logits") and "ICKD" not in best("logits")
+    assert "ICKD" not in best("any", 10) and "[KD]" in best("any", 10)
+    assert "(`quick`, 3 seeds)" in best("any") and best("features").endswith("| - | - |")
+    page = written.answers.filled("| x | <!-- here: classification=kd segmentation=cwd --> |\n\n<!-- answers -->")
+    assert page.splitlines()[0] == "| x | KD ▲ +1.97 (digits100) |" and first in page
+
+
+def test_folders_of_unknown_profiles_stay_in_the_explorer(written):
+    tables.write_example(written.folder, QUICK, "kd", 0, 62.0, profile="mine")
+    written.record()
+    assert {results.profile.name for results, _, _ in written.answers.blocks()} == {"quick"}
+    assert set(written.pages.records()["profile"]) == {"quick", "mine"}
+
+
+def test_hidden_cells_do_not_show_and_quiet_ones_show_their_output(written, tmp_path):
+    output = {"output_type": "display_data", "metadata": {}, "data": {"text/html": ["<table></table>"]}}
+    linked = output | {"data": {"text/markdown": ["![curves](../figures/curves.png)"]}}
+    code = lambda source, outputs, **given: {"cell_type": "code", "source": source, "outputs": outputs, **given}
+    cells = [
+        code("#| hide\nsecret = 1", [output]),
+        code("#| hide\n#| slow\nsecret = 2", []),
+        code("secret = 3", [output], metadata={"tags": ["injected-parameters"]}),
+        code("#| echo: false\nsecret", [output]),
+        code("", [output, linked], metadata={"tags": ["remove-input"]}),
+        code("", []),
+        code("#| export\nseen = 1", []),
+    ]
+    cells = [{"metadata": {}, "execution_count": None, "id": str(i), **cell} for i, cell in enumerate(cells)]
+    path = tmp_path / "reports" / "report.ipynb"
+    for folder in ("reports", "figures"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "figures" / "curves.png").write_bytes(b"a picture")
+    about = {"nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, **about}))
+    kept = written.build.processed(path, "papers/quick/report", {})
+    assert [(cell["metadata"]["tags"], len(cell["outputs"])) for cell in kept] == [
+        (["remove-input"], 1),
+        (["remove-input"], 2),
+        ([], 0),
+    ]
+    assert kept[1]["outputs"][1]["data"] == {"image/png": "YSBwaWN0dXJl"}
+    assert kept[-1]["source"] == "seen = 1" and all(cell["source"] for cell in kept), "MyST-NB skips empty cells"
+
+
+# The built site
 
 
 class Page(HTMLParser):
@@ -90,6 +266,43 @@ def test_every_notebook_has_a_page_with_neighbours_and_source():
         assert f"{path.relative_to(ROOT).as_posix()}</code>" in text.replace('<span class="pre">', "").replace(
             "</span>", ""
         )
+
+
+REPORTS = [page for page in PAGES if re.fullmatch(r"papers/\w+/\w+\.html", page)]
+
+
+@pytest.mark.parametrize("page", REPORTS)
+def test_a_report_shows_its_tables_and_no_loading_code(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    _, profile, name = Path(page).with_suffix("").parts
+    folder = Path(os.environ.get("RESULTS", "results"))
+    report = json.loads((ROOT / folder / profile / "reports" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    outputs = [output.get("data", {}) for cell in report["cells"] for output in cell.get("outputs", [])]
+    held = sum("".join(data.get("text/html", "")).count("<table") for data in outputs)
+    assert held and text.count("<table") == held
+    assert text.count('src="../../_images/') == sum("image/png" in data for data in outputs)
+    assert "tables.Results(profile" not in shown(text) and "filterwarnings" not in shown(text)
+
+
+def test_every_method_page_leads_on():
+    pages = [page for page in PAGES if re.fullmatch(r"losses/(classification|segmentation)/(?!index)\w+\.html", page)]
+    for page in pages:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert text.count('id="what-it-gained-here"') == 1, page
+        head = text[: text.index('id="what-it-gained-here"')]
+        links = re.findall(r'href="([^"]+)"', head[head.index("in-this-project") :])
+        for wanted in ("/api/", "_modules/", "records.html", "published.html", "claims.html", "distil_your_own_model"):
+            assert any(wanted in link for link in links), f"{page}: no link to {wanted}"
+        assert 'href="#' in head or "golden" in head, page
+    assert len(pages) > 35
+
+
+def test_the_index_leads_with_the_answer(parsed):
+    text = (DOCS / "index.html").read_text(encoding="utf-8")
+    lead = text[text.index("<blockquote") : text.index("<table")]
+    assert "Best is" in lead or "Nothing is recorded here yet" in lead or "says nothing about the methods" in lead
+    wanted = {"guide/choose_a_method.html", "results/index.html", "tutorials/distil_your_own_model.html"}
+    assert wanted <= set(parsed["index.html"].links)
 
 
 def test_directives_are_honoured():
@@ -257,7 +470,9 @@ def column(tab, name):
     return titles.index(name)
 
 
-@pytest.mark.parametrize("table, name", [("records", "method"), ("published", "value"), ("claims", "claim")])
+@pytest.mark.parametrize(
+    "table, name", [("records", "method"), ("published", "value"), ("claims", "claim"), ("weights", "method")]
+)
 def test_table_sorts_and_filters(tab, table, name):
     tab.set_viewport_size({"width": 1280, "height": 900})
     opened(tab, f"results/{table}.html")
@@ -269,13 +484,43 @@ def test_table_sorts_and_filters(tab, table, name):
     heads.locator("button").first.click()
     tab.wait_for_selector(".explorer th[aria-sort=ascending]")
     shown = [row[at] for row in rows(tab)]
-    as_number = lambda text: float(text) if name == "value" else text.lower()
+    as_number = lambda text: float(text) if name == "value" else re.sub(r"[^a-z0-9]", "", text.lower())
     assert [as_number(x) for x in shown if x] == sorted(as_number(x) for x in shown if x)
     word = shown[len(shown) // 2]
     tab.locator(".explorer .dataTable thead tr").nth(1).locator("th, td").nth(at).locator("input").first.fill(word)
     tab.wait_for_timeout(600)  # the table waits for the end of typing
-    assert rows(tab) and all(word.lower() in row[at].lower() for row in rows(tab))
+    found = [row[at].lower() for row in rows(tab)]
+    assert found and all(part in text for text in found for part in word.lower().split())
     assert not tab.wrong
+
+
+def test_from_a_question_to_everything_about_a_method(tab):
+    """ "What is inter-channel correlation": the search leads to the page, its head to all else, without scrolling."""
+    opened(tab, "search.html", f"?q={quote('inter-channel correlation')}")
+    tab.wait_for_function("document.querySelector('#search-results .search-summary')?.textContent.includes('inished')")
+    links = tab.locator("#search-results ul.search li a")
+    found = [links.nth(i).get_attribute("href").partition("#")[0].partition("?")[0] for i in range(3)]
+    assert "losses/classification/ickd.html" in found and "guide/glossary.html" in found, found
+    opened(tab, "guide/glossary.html")
+    tab.locator("dd a", has_text="ICKD").first.click()
+    assert tab.url.endswith("losses/classification/ickd.html")
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    for words, target in {
+        "the loss": "ickd.html#",
+        "API": "api/losses.classification.ickd.html",
+        "source": "_modules/icckd/losses/classification/ickd.html",
+        "recomputed": "ickd.html#",
+        "what it gained here": "ickd.html#what-it-gained-here",
+        "records": "results/records.html",
+        "that it beats others": "results/claims.html",
+        "on your own network": "tutorials/distil_your_own_model.html",
+    }.items():
+        opened(tab, "losses/classification/ickd.html")
+        link = tab.locator(".in-this-project a", has_text=words).first
+        assert link.bounding_box()["y"] < 900, f"{words}: below the first screen"
+        link.click()
+        assert target in tab.url, (words, tab.url)
+        assert not tab.wrong
 
 
 def test_a_method_leads_to_its_rows(tab):
@@ -288,4 +533,12 @@ def test_a_method_leads_to_its_rows(tab):
     tab.wait_for_selector(".explorer-filter:not([hidden])")
     at = column(tab, "method")
     assert rows(tab) and all(row[at].startswith("ickd_c") for row in rows(tab))
+    for target in ("records", "weights"):
+        opened(tab, "losses/classification/ickd.html")
+        link = tab.locator(f".gained a[href*='{target}.html']")
+        if link.count():
+            link.first.click()
+            tab.wait_for_selector(".explorer-filter:not([hidden])")
+            at = column(tab, "method")
+            assert rows(tab) and all(row[at].startswith("ickd_c") for row in rows(tab))
     assert not tab.wrong

@@ -353,15 +353,17 @@ def _best_sentence(frame: pd.DataFrame, students: pd.DataFrame, block: Block) ->
         "" if pd.isna(best["plain_mean"]) else format_difference(*best[["plain_mean", "plain_low", "plain_high"]])
     )
     gain = f", **{difference} points** over the plain student" if difference else ""
-    others = [t for t, m in zip(students["title"], students["best_group"]) if m and t != best["title"]]
+    others = students[students["best_group"] & (students["title"] != best["title"])]
+    plain = students.loc[students["method"] == "none", "measured_mean"].max()
+    below = others["measured_mean"] < plain  # their seeds lie too far apart to say that they are worse
+    told = [", ".join(others.loc[where, "title"]) for where in (~below, below)]
+    told = "; ".join(filter(None, [told[0], told[1] and f"for their spread alone, {told[1]}"]))
     sentence = (
         f"Best is **{named(best['title'])}** with {_score(best)} % {metric}{gain}{f' ({beside})' if beside else ''}"
     )
     if best["n"] < LEAST_SEEDS:
         return f"{sentence}."
-    return sentence + (
-        f"; not told from it: {', '.join(others)}." if others else "; all others are decided to be worse."
-    )
+    return sentence + (f"; not told from it: {told}." if told else "; all others are decided to be worse.")
 
 
 def named(title: str) -> str:

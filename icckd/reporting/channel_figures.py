@@ -6,6 +6,8 @@
 __all__ = ['channel_distributions', 'channel_divergences', 'channel_gap', 'channels_to_show', 'channel_figure']
 
 # %% ../../nbs/reporting/channel_figures.ipynb #7dac202f
+from textwrap import fill
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -88,7 +90,7 @@ def channel_figure(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for axes, title in zip(grid[0], titles):
-        axes.set_title(title)
+        axes.set_title(fill(title, 20))
     return figure
 
 # %% ../../nbs/reporting/channel_figures.ipynb #89fc51f2

@@ -251,7 +251,8 @@ def _comparison_row(results: Results, name: str, block: Block, a: str, b: str) -
     if not found.n:
         return None
     mean, sd, n = mean_sd(results.values(block, a, metric).values())
-    names = without_weight(a), without_weight(b)
+    run = methods_shown(results, block)
+    names = [without_weight(m) if run_as(without_weight(m), run) == m else m for m in (a, b)]
     printed, where = printed_gap(*names, block.task, (block.teacher, block.student))
     row = {"table": name, "dataset": block.dataset, "teacher": block.teacher, "student": block.student}
     row |= {"method": a, "metric": metric, "published": math.nan, "measured_mean": mean, "measured_sd": sd, "n": n}
@@ -365,7 +366,9 @@ def orders_sentence(
     "How many of the printed comparisons hold here."
     decided = frame[frame["low"].notna()]
     count = {sign: int((decided["sign"] == sign).sum()) for sign in ("holds", "does not hold", "not decided")}
-    said = f"{count['holds']} hold here, {count['does not hold']} do not, {count['not decided']} are not decided"
+    be = lambda n, one, many: f"{n} {one if n == 1 else many}"
+    said = f"{be(count['holds'], 'holds', 'hold')} here, {be(count['does not hold'], 'does not', 'do not')}, "
+    said += f"{be(count['not decided'], 'is', 'are')} not decided"
     return (
         f"Of {len(decided)} comparisons that one table prints and that were run here, {said}." if len(decided) else ""
     )

@@ -7,6 +7,7 @@ __all__ = ['feature_map', 'icc_gap', 'spectrum', 'spectrum_gap', 'feature_panels
 
 # %% ../../nbs/reporting/feature_figures.ipynb #cf4b3036
 import math
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -95,7 +96,8 @@ def feature_figure(
     first, side = int(len(images) > 0), 0.86
     figure = Figure(figsize=(max(LEAST_WIDTH, side * (2 * len(maps) + first)), (side + 0.14) * samples + 1.15))
     grid = figure.subplots(samples, 2 * len(maps) + first, squeeze=False)
-    figure.suptitle(" ")  # room for the networks' names
+    names = {title: fill(title, 24) for title in maps}
+    figure.suptitle("\n".join([" "] * max(name.count("\n") + 1 for name in names.values())))  # room for the names
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -104,7 +106,7 @@ def feature_figure(
         grid[0][0].set_title("input", fontsize=SMALLEST_FONT)
     for k, (title, features) in enumerate(maps.items()):
         teacher = None if title == "teacher" else maps.get("teacher")
-        drawn = _feature_columns(grid[:, first + 2 * k : first + 2 * k + 2], title, features, teacher)
+        drawn = _feature_columns(grid[:, first + 2 * k : first + 2 * k + 2], names[title], features, teacher)
     bar = figure.colorbar(drawn, ax=list(grid.flat), location="bottom", shrink=0.4, aspect=40, pad=0.03)
     bar.set_label(
         "ICC: cosine between two channels' maps\n(distance: mean square of a row's from the teacher's, 0 to 4)"
@@ -115,7 +117,15 @@ def feature_figure(
 def _feature_columns(columns, title: str, features: np.ndarray, teacher: np.ndarray | None):
     "The two columns of a network."
     columns[0][0].annotate(
-        title, (0, 1), (0, 13), "axes fraction", "offset points", fontweight="bold", fontsize=7.5, in_layout=False
+        title,
+        (0, 1),
+        (0, 13),
+        "axes fraction",
+        "offset points",
+        va="bottom",
+        fontweight="bold",
+        fontsize=7.5,
+        in_layout=False,
     )
     columns[0][0].set_title("feature maps", fontsize=SMALLEST_FONT)
     columns[0][1].set_title("ICC matrix", fontsize=SMALLEST_FONT)

@@ -6,6 +6,8 @@
 __all__ = ['correlation_gaps', 'correlation_distance', 'correlation_panels', 'correlation_figure']
 
 # %% ../../nbs/reporting/logit_figures.ipynb #73c14e8e
+from textwrap import fill
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -69,7 +71,7 @@ def correlation_figure(
     panels = figure.subplots(1, len(gaps), squeeze=False)[0]
     largest = max(np.quantile(np.abs(gap), 0.999) for gap in gaps.values())
     for axes, (title, gap) in zip(panels, gaps.items()):
-        axes.set_title(f"{title}\nsquared distance {(gap**2).sum() / len(gap):.3f} per {what}")
+        axes.set_title(f"{fill(title, 30)}\nsquared distance {(gap**2).sum() / len(gap):.3f} per {what}")
         drawn = axes.imshow(np.abs(gap), cmap="magma_r", vmin=0, vmax=largest, interpolation="none")
         ticks = [0, len(gap) // 2, len(gap) - 1]
         axes.set(xlabel=what, ylabel=what if axes is panels[0] else "", xticks=ticks, yticks=ticks)

@@ -8,6 +8,7 @@ __all__ = ['BACKGROUND', 'plain_palette', 'class_legend', 'segmentation_figure',
 # %% ../../nbs/reporting/segmentation_figures.ipynb #c6881521
 import math
 from importlib import import_module
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -60,7 +61,7 @@ def segmentation_figure(
     figure = Figure(figsize=(side * len(columns), rows * side * height / width + 0.75))
     for line, i in zip(figure.subplots(rows, len(columns), squeeze=False), range(rows)):
         for axes, (title, content) in zip(line, columns.items()):
-            axes.set(xticks=[], yticks=[], title=title if i == 0 else "")
+            axes.set(xticks=[], yticks=[], title=fill(title, 20) if i == 0 else "")
             axes.spines[:].set_visible(False)
             axes.imshow(content[i], interpolation="none")
     _class_patches(figure, [*labels, *shown.values()], names, palette)

@@ -37,7 +37,8 @@ help:
 	@echo "make test                  everything that CI checks       make test-slurm   the cluster path, on a local Slurm"
 	@echo "make method NAME=kd        one method: its tests, two minutes of training beside others, a picture (NEW=1 begins one)"
 	@echo "make test-gpu              every criterion on a GPU against the CPU, where there is one"
-	@echo "make docs                  the notebooks as a site in _docs make test-site    checks it"
+	@echo "make docs                  the notebooks as a site in _docs (RESULTS=results/local make docs: with this machine's records)"
+	@echo "make test-site             checks it: links, search, tables, phone width, contrast (in Chromium where there is one)"
 	@echo "make clean                 removes what make made here (never committed results)"
 
 # The environment is up to date when it was made from these very files.

@@ -9,10 +9,14 @@ import os
 import re
 import shutil
 import sys
+from base64 import b64encode
 from importlib.util import find_spec
 from pathlib import Path
 
-import conf  # first: it puts this very tree in front of an installed one
+import conf  # it puts this very tree in front of an installed one
+
+# isort: split
+import answers
 import docments
 import method_links
 import results_pages
@@ -24,7 +28,9 @@ GROUPS = {  # caption of the sidebar -> {page: title and folders (in reading ord
     "Start": ["guide/choose_a_method", "tutorials", "guide/troubleshooting", "guide/glossary"],
     "Results": ["results", "papers"],
     "Methods": ["losses/classification", "losses/segmentation", "losses"],
-    "The rest of the library": ["data", "models", "training", "evaluation", "golden", "runs", "reporting", "core"],
+    "The rest of the library": [
+        *("data", "models", "training", "evaluation", "golden", "runs", "reporting", "distillation", "core"),
+    ],
     "Tools": ["run", "benchmarks", "api"],
 }
 FOLDERS = {
@@ -40,6 +46,7 @@ FOLDERS = {
     "golden": ("Golden cases", "The authors' values and gradients, recomputed."),
     "runs": ("Runs", "What is trained, what is recorded, and when a record is out of date."),
     "reporting": ("Reporting", "From records to tables, claims and figures."),
+    "distillation": ("Distillation", "Your own networks and data: what `icckd.distil` is made of."),
     "core": ("Core", "Checks, files, random numbers and digests of code."),
     "run": ("Notebooks to run", "Parameterised with papermill."),
     "benchmarks": ("Time and memory", "Each loss and the training step against the published code."),
@@ -47,7 +54,7 @@ FOLDERS = {
     "api": ("API reference", "Every public name, with shapes, units and errors."),
 }
 
-ORDER = ["losses", "models", "data", "training", "evaluation", "golden", "runs", "reporting", "core"]
+ORDER = ["losses", "models", "data", "training", "evaluation", "golden", "runs", "reporting", "distillation", "core"]
 
 
 def notebooks():
@@ -91,20 +98,21 @@ def processed(path, page, pages):
         lines = "".join(cell["source"]).split("\n")
         directives = "\n".join(line for line in lines if line.startswith("#|"))
         source = "\n".join(line for line in lines if not line.startswith("#|")).strip("\n")
-        if not source or "injected-parameters" in cell["metadata"].get("tags", []):
+        if "injected-parameters" in cell["metadata"].get("tags", []) or not (source or cell.get("outputs")):
             continue
         if cell["cell_type"] == "markdown":
             kept.append({"cell_type": "markdown", "metadata": {}, "source": relinked(source, path, page, pages)})
             continue
-        outputs = [plain(output) for output in cell.get("outputs", [])]
-        shown = {"tags": tags(directives, cell)}
+        outputs = [plain(output, path) for output in cell.get("outputs", [])]
+        shown = {"tags": tags(directives) + ["remove-input"] * (not source)}  # reports have quiet cells without source
+        source = source or "..."  # or MyST-NB leaves the cell out
         kept.append(
             {"cell_type": "code", "metadata": shown, "execution_count": None, "source": source, "outputs": outputs}
         )
     return kept
 
 
-def tags(directives, cell):
+def tags(directives):
     "What Quarto's directives mean in MyST-NB."
     given = {name: value.strip() for name, value in re.findall(r"^#\|\s*([\w-]+):(.*)$", directives, flags=re.M)}
     found = ["remove-input"] if given.get("echo") == "false" else []
@@ -114,12 +122,19 @@ def tags(directives, cell):
     return found
 
 
-def plain(output):
-    "An output of which only what a page shows is left."
+def plain(output, path):
+    "An output of which only what a page shows is left; a picture that a large report links to is put in."
     output = {key: value for key, value in output.items() if key not in ("execution_count",)}
     if output["output_type"] in ("execute_result", "display_data"):
-        output = {"output_type": "display_data", "metadata": {}, "data": output["data"]}
+        picture = re.fullmatch(r"!\[.*\]\((\.\./.*\.png)\)\s*", "".join(output["data"].get("text/markdown", "")))
+        data = {"image/png": encoded(path.parent / picture.group(1))} if picture else output["data"]
+        output = {"output_type": "display_data", "metadata": {}, "data": data}
     return output
+
+
+def encoded(path):
+    "A file as notebooks hold pictures."
+    return b64encode(path.read_bytes()).decode()
 
 
 def relinked(text, path, page, pages):
@@ -196,7 +211,11 @@ def api_pages():
         page = ":doc:`API reference </api/index>`"
         if (ROOT / "nbs" / Path(*parts).with_suffix(".ipynb")).exists():
             page += f" · :doc:`the notebook that explains it </{'/'.join(parts)}>`"
-        texts[f"api/{name}"] = ":orphan:\n\n" + headed(f"icckd.{name}") + f"{page}\n\n.. automodule:: icckd.{name}\n"
+        texts[f"api/{name}"] = (
+            ":orphan:\n\n"
+            + headed(f"icckd.{name}".replace(".", ".\u200b"))
+            + f"{page}\n\n.. automodule:: icckd.{name}\n"
+        )
     lines = [headed(title), what, ""]
     for folder in sorted(listed, key=lambda name: ORDER.index(name) if name in ORDER else -1):
         lines += [headed(f"icckd.{folder}", "-"), *listed[folder], ""]
@@ -217,7 +236,7 @@ def layout():
     files = {f"{page}.rst": text for page, text in api_pages().items()}
     files |= {f"guide/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "guide").glob("*.md")}
     files |= results_pages.pages()
-    files["guide/choose_a_method.md"] = results_pages.filled(files["guide/choose_a_method.md"])
+    files["guide/choose_a_method.md"] = answers.filled(files["guide/choose_a_method.md"])
     folders = list(FOLDERS) + sorted({os.path.dirname(page) for page in pages} - set(FOLDERS) - {"", *papers_of(pages)})
     for folder in folders:
         inside = [
@@ -242,11 +261,11 @@ def layout():
             if {f"{name}.md", f"{name}.rst"} & set(files)
         ]
         trees.append(toctree(names, caption, hidden=True))
-    links = method_links.lines(pages)
+    heads = method_links.heads(pages)
     for page, path in pages.items():
         cells = processed(path, page, pages)
-        if page in links:
-            cells = method_links.inserted(cells, links[page])
+        if page in heads:
+            cells = method_links.inserted(cells, heads[page])
         if page.startswith("papers/"):
             cells[0]["source"] = re.sub(
                 r"^# .*", lambda m: f"{m.group()} ({page.split('/')[1]})", cells[0]["source"], count=1
@@ -254,6 +273,7 @@ def layout():
         source = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
         cells.append(markdown_cell(f"{{.source}}\nSource: [`{source}`]({conf.REPOSITORY}/{source})"))
         if page == "index":
+            cells[0]["source"] = answers.filled(cells[0]["source"])
             cells.append(markdown_cell("\n".join(trees)))
         files[f"{page}.ipynb"] = as_notebook(cells)
     return files
@@ -279,7 +299,7 @@ def drop_old_pages(files):
         "search",
         "_modules/index",
     }
-    wanted |= set(results_pages.raw_records())
+    wanted |= {*results_pages.raw_records(), *results_pages.trials()}
     for path in OUT.rglob("*.html"):
         page = path.relative_to(OUT).as_posix().removesuffix(".html")
         if page not in wanted and not (ROOT / page.removeprefix("_modules/")).with_suffix(".py").exists():

@@ -47,6 +47,7 @@ html_static_path = [
 ]  # the second: MathJax and the tables' script, from packages
 html_css_files = ["style.css"]
 html_js_files = ["site.js"]
+html_search_scorer = str(ROOT / "docs" / "search_scores.js")
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False

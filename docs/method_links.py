@@ -1,26 +1,27 @@
-"""One line on each method's page: where its results, claims, golden check and API are, and how to use it."""
+"""The head of each method's page: links to code, golden cases, results, claims and use, and what it gained here."""
 
 import json
 import os
 import re
+from importlib import import_module
+from pathlib import Path
 
+import answers
 import results_pages
 
-from icckd.losses.criterion import Sum
-from icckd.losses.methods import METHODS, Context
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def methods_of_pages():
-    "Page -> (task, names of the methods whose own term is explained there), from the table of methods."
-    found = {}
-    for task, table in METHODS.items():
-        for name, method in table.items():
-            criterion = method.build(Context(task))
-            parts = criterion.parts if isinstance(criterion, Sum) else {}
-            own = parts["ce" if name == "none" else method.own_term] if parts else criterion
-            page = type(own).__module__.partition(".")[2].replace(".", "/")
-            found.setdefault(page, (task, []))[1].append(name)
-    return found
+def anchors(path):
+    "Anchor -> heading of a notebook's sections."
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return {anchor(heading): heading for heading in re.findall(r"^#{2,} (.*)$", text, flags=re.M)}
+
+
+def anchor(heading):
+    "The anchor that MyST gives a heading."
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def golden_check(path):
@@ -31,44 +32,70 @@ def golden_check(path):
         if cell["cell_type"] == "markdown":
             heading = next((line for line in reversed(text.splitlines()) if re.match(r"#{2,} ", line)), heading)
         elif re.search(r"(compare_with|check)_golden\(", text):
-            return "#" + re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-")
+            return "#" + anchor(heading.lstrip("# "))
         elif re.search(r"^GOLDEN = ", text, flags=re.M):
             elsewhere = "/golden/golden.ipynb"
     return elsewhere
 
 
-def lines(pages):
-    "Page -> its line of links. `pages`: page -> notebook."
-    records, claims, texts = results_pages.records(), results_pages.claims(), {}
-    for page, (task, names) in methods_of_pages().items():
-        if page not in pages:
-            continue
-        to = lambda target: os.path.relpath(target, os.path.dirname(page))
-        own = list(dict.fromkeys(re.split(r"[.+:]", name)[0] for name in names))
-        query = f"?task={task}&method={'|'.join(own)}"
-        ours = lambda column: [re.split(r"[.+:]", str(name))[0] in own for name in column]
-        counted = lambda frame, columns: int(
-            sum(any(row) for row in zip(*(ours(frame[c]) for c in columns))) if len(frame) else 0
-        )
-        here = records[records["task"] == task]
-        about = claims[claims["task"] == task]
-        parts = [f'<a href="{to("results/records.html")}{query}">{counted(here, ["method"])} records</a>']
-        number = counted(about, ["method", "versus"])
-        parts.append(f'<a href="{to("results/claims.html")}{query}">{number} claims and their verdicts</a>')
-        parts.append(f'<a href="{to("results/published.html")}{query}">published values</a>')
-        golden = golden_check(pages[page])
-        if golden:
-            parts.append(f"[golden check]({golden})")
-        parts.append(f"[API](/api/{page.replace('/', '.')})")
-        parts.append("[use it on your own network](/tutorials/distil_your_own_model.ipynb)")
-        named = ", ".join(f"`{name}`" for name in names)
-        texts[page] = f"In this project: {' · '.join(parts)}.\nIts names in `METHODS`: {named}."
-    return texts
+def golden_cases(page):
+    "How many cases of the authors' code there are for a page's losses."
+    names = getattr(import_module(f"icckd.{page.replace('/', '.')}"), "GOLDEN", ())
+    return sum(len(list((ROOT / "tests" / "golden").glob(f"*/{name}__*.npz"))) for name in names)
 
 
-def inserted(cells, line):
-    "The cells with the line below the claim, or below the title where there is no claim."
+def counted(frame, column, task, page):
+    "How many rows of a table of the explorer are about a page's methods."
+    return int((answers.are_of(page, frame[column], task) & (frame["task"] == task)).sum())
+
+
+def table(page, path, task, names):
+    "The links of a page, a line a question."
+    to = lambda target: os.path.relpath(target, os.path.dirname(page))
+    own = list(dict.fromkeys(re.split(r"[.+:]", name)[0] for name in names))
+    query = f"?task={task}&amp;method={'|'.join(own)}"
+    rows = lambda name, words, asked=query: f'<a href="{to(f"results/{name}.html")}{asked}">{words}</a>'
+    records, claims = results_pages.records(), results_pages.claims()
+    code = next((name for name in ("the-loss", "the-code", "the-maths") if name in anchors(path)), "")
+    golden, cases = golden_check(path), golden_cases(page)
+    example = next((name for name in names if name != "none"), "none")
+    lines = {
+        "Code": [f"[the loss](#{code})"] * bool(code)
+        + [f"[API](/api/{page.replace('/', '.')})", f'<a href="{to(f"_modules/icckd/{page}.html")}">source</a>'],
+        "Golden cases": [f"[{cases} of the authors' code, recomputed]({golden})" if golden else "none of its own"],
+        "Results": [
+            '<a href="#what-it-gained-here">what it gained here</a>',
+            rows("records", f"{counted(records, 'method', task, page)} records"),
+            rows("published", "published values"),
+        ],
+        "Claims": [
+            rows("claims", f"{counted(claims, 'method', task, page)} that it beats others"),
+            rows(
+                "claims",
+                f"{counted(claims, 'versus', task, page)} that another beats it",
+                query.replace("method=", "versus="),
+            ),
+        ],
+        "Use it": [f'`method="{example}"` [on your own network](/tutorials/distil_your_own_model.ipynb)']
+        + ["[when](#when-to-use-it)"] * ("when-to-use-it" in anchors(path))
+        + [f"names: {', '.join(f'`{name}`' for name in names)}"],
+    }
+    body = "\n".join(f"* - {name}\n  - {' · '.join(parts)}" for name, parts in lines.items())
+    return f":::{{list-table}}\n:class: in-this-project\n:stub-columns: 1\n\n{body}\n:::"
+
+
+def heads(pages):
+    "Page -> what stands at its head. `pages`: page -> notebook."
+    found = {page: about for page, about in answers.methods_of_pages().items() if page in pages}
+    return {
+        page: f"{table(page, pages[page], task, names)}\n\n```{{raw}} html\n{answers.box(page, pages)}\n```"
+        for page, (task, names) in found.items()
+    }
+
+
+def inserted(cells, head):
+    "The cells with the head below the claim, or below the title where there is no claim."
     first = cells[0]["source"]
     found = re.search(r"^>.*(?:\n>.*)*\n?", first, flags=re.M) or re.search(r"^# .*\n?", first, flags=re.M)
-    head, tail = first[: found.end()], first[found.end() :]
-    return [cells[0] | {"source": f"{head.rstrip()}\n\n{{.in-this-project}}\n{line}\n\n{tail.lstrip()}"}, *cells[1:]]
+    before, after = first[: found.end()], first[found.end() :]
+    return [cells[0] | {"source": f"{before.rstrip()}\n\n{head}\n\n{after.lstrip()}"}, *cells[1:]]

@@ -2,8 +2,12 @@
 
 import json
 from html import escape
+from urllib.parse import quote
 
+import answers
 import results_pages
+
+from icckd.evaluation.meters import PRIMARY
 
 SHOWN_ELSEWHERE = ("history", "parameters", "recipe_values", "versions", "last", "best", "details", "error", "context")
 
@@ -65,7 +69,7 @@ def epochs(history):
 
 def body(profile, path, record):
     "The page's inner HTML."
-    metric = results_pages.METRIC[results_pages.task_of(record)]
+    metric = PRIMARY[results_pages.task_of(record)]
     who = f"{record['teacher']} → {record['student']}" if record["student"] else record["teacher"]
     name = f"{record['method']}, seed {record['seed']}"
     error = (
@@ -74,12 +78,14 @@ def body(profile, path, record):
         else ""
     )
     rest = {k: v for k, v in record.items() if k not in SHOWN_ELSEWHERE and not isinstance(v, dict)}
-    back = f"../../results/records.html?method={record['method'].partition(':')[0]}"
+    back = f"../../results/records.html?method={quote(record['method'].partition(':')[0])}"
+    page = answers.page_of(record["method"], results_pages.task_of(record))
+    about = f" <a href='../../{page}.html'>The method</a>." if page else ""
     return "".join(
         [
             f"<h1>{escape(name)}</h1>",
             f"<p>{escape(record['dataset'])}, {escape(who)}, <code>{escape(record['recipe'])}</code>. ",
-            f"<a href='{escape(back)}'>All records of this method</a>.</p>{error}",
+            f"<a href='{escape(back)}'>All records of this method</a>.{about}</p>{error}",
             table(
                 {f"{k} (last epoch)": v for k, v in (record["last"] or {}).items()}
                 | {f"{k} (best)": v for k, v in (record["best"] or {}).items()},
@@ -101,7 +107,7 @@ def body(profile, path, record):
 
 def collect(app):
     "Pages for Sphinx to write."
-    for page, (profile, path, record) in results_pages.raw_records().items():
+    for page, (profile, path, record) in (results_pages.raw_records() | results_pages.trials()).items():
         context = {
             "title": f"{record['method']}, seed {record['seed']}",
             "body": body(profile, path, record),

@@ -11,10 +11,13 @@ import itables
 import itables.javascript
 import pandas as pd
 
+from icckd.data.create import DATASETS
 from icckd.evaluation.meters import PRIMARY
-from icckd.losses.methods import Context, find_method
-from icckd.reporting.published import pair_title, published, published_tables
+from icckd.losses.methods import Context
+from icckd.reporting.published import published, published_tables
+from icckd.reporting.tables import method_title
 from icckd.runs.records import read_records
+from icckd.runs.sweep import choose_weights, trial_names
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / os.environ.get("RESULTS", "results")  # `RESULTS=results/local make docs` shows what this machine made
@@ -27,7 +30,7 @@ def folders():
 
 
 def task_of(record):
-    return record.get("context", {}).get("task") or (
+    return (record.get("context") or {}).get("task") or (
         "segmentation" if "miou" in (record["last"] or {}) else "classification"
     )
 
@@ -42,7 +45,7 @@ def raw_records():
     return found
 
 
-COLUMNS = ["page", "method", "options", "data set", "teacher", "student", "seed", "score, %", "metric", "training, s"]
+COLUMNS = ["page", "method", "options", "data set", "seed", "score, %", "metric", "teacher", "student", "training, s"]
 COLUMNS += ["memory, MiB", "profile", "recipe", "epochs", "start", "task", "status"]
 
 
@@ -88,24 +91,62 @@ def records():
 
 @lru_cache(maxsize=None)
 def claims():
-    "One row a claim, from the tables that the reports wrote."
+    "One row a claim, from the tables that the reports wrote. What several reports ask of a setting is one row."
     frames = []
     for profile, folder in folders().items():
         for path in sorted((folder / "tables").glob("*.csv")):
-            report, _, kind = path.stem.rpartition("_")
-            if kind in ("claims", "comparisons"):
+            report, _, what = path.stem.rpartition("_")
+            if what in ("claims", "comparisons", "orders") and path.stat().st_size > 1:  # an empty table is a line end
+                kind = (
+                    "stand-in" if what != "claims" else "figure" if report.endswith("_figure") else "published setting"
+                )
                 frame = pd.read_csv(path).rename(columns=AS_OTHERS)
-                frames.append(frame.assign(profile=profile, report=report))
-    if not frames:
-        return pd.DataFrame(columns=CLAIM_COLUMNS)
-    frame = pd.concat(frames, ignore_index=True)
-    frame["task"] = [METRIC_TASK.get(str(metric).partition("_")[0], "segmentation") for metric in frame["metric"]]
-    return frame
+                frames.append(frame.assign(profile=profile, report=report.removesuffix("_figure"), kind=kind))
+    frame = (
+        pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+        if any(map(len, frames))
+        else pd.DataFrame()
+    )
+    frame = frame.reindex(columns=list(dict.fromkeys([*CLAIM_COLUMNS, *frame])))
+    frame["task"] = [DATASETS.get(str(name), "") for name in frame["dataset"]]
+    frame["sign"] = frame["sign"].where(frame["low"].notna(), "")  # without an interval nothing is decided
+    for name in ("claim", "teacher", "student", "recipe", "note", "records"):
+        frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
+    same = ["profile", "kind", "recipe", "dataset", "teacher", "student", "method", "versus", "metric", "claim"]
+    reports = frame.groupby(same, dropna=False)["report"].transform(lambda names: ", ".join(dict.fromkeys(names)))
+    return frame.assign(report=reports).drop_duplicates(same, ignore_index=True)
 
 
-METRIC_TASK = {"top1": "classification", "top5": "classification"}
-CLAIM_COLUMNS = ["task", "profile", "report", "dataset", "method", "versus", "seeds", "sign"]
+CLAIM_COLUMNS = ["task", "profile", "report", "kind", "recipe", "dataset", "teacher", "student", "method", "versus"]
+CLAIM_COLUMNS += ["metric", "claim", "claimed", "printed", "difference_mean", "low", "high", "seeds", "sign", "note"]
+CLAIM_COLUMNS += ["records"]
 AS_OTHERS = {"less_by": "difference_mean", "reference": "versus"}  # of the claims about figures
+
+
+@lru_cache(maxsize=None)
+def trials():
+    "Page -> (profile, file, record) of every trial on held-out samples."
+    found = {}
+    for path in sorted(RESULTS.glob("*/sweep/records")):
+        profile = f"{path.parts[-3]}/sweep"
+        for name, record in read_records(path).items():
+            page = f"records/{path.parts[-3]}-sweep/{name.removesuffix('.json')}"
+            found[page] = (profile, path / name, record)
+    return found
+
+
+@lru_cache(maxsize=None)
+def weights():
+    "One row a method and pair: the score of each weight that was tried, and the name with the chosen one."
+    by_profile = {}
+    for profile, _, record in trials().values():
+        by_profile.setdefault(profile.partition("/")[0], []).append(record)
+    frames = [choose_weights(records).assign(profile=profile) for profile, records in by_profile.items()]
+    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=WEIGHT_COLUMNS)
+    return frame.assign(task=[DATASETS.get(name, "") for name in frame["dataset"]])
+
+
+WEIGHT_COLUMNS = ["dataset", "teacher", "student", "method", "chosen", "profile"]
 
 
 @lru_cache(maxsize=None)
@@ -183,7 +224,7 @@ def record_table():
 
 def pages():
     "File name -> text of the explorer's pages."
-    both = records()
+    both, (trials_shown, factors) = records(), weights_table()
     texts = {
         "results/records.md": table_page(
             "Records",
@@ -210,6 +251,9 @@ def pages():
             narrow=("claim", "note"),
             numbers=("claimed", "difference", "low", "high", "seeds"),
         ),
+        "results/weights.md": table_page(
+            "Weights", WEIGHTS_TEXT, "weights", trials_shown, html=factors, numbers=factors
+        ),
         "results/index.md": INDEX_TEXT,
     }
     return texts
@@ -224,26 +268,34 @@ PUBLISHED_TEXT = """Every value that is compared with or quoted, as printed, eac
 *epoch* says whether the source reports the last epoch, the best one, or does not say.
 *verified* says whether the value was seen in the named source."""
 CLAIMS_TEXT = """Every sentence of the form "A beats B", with what was measured and the verdict.
-Claims about a published setting are decided by records of that setting alone.
-The same comparisons in other settings stand beside them, marked as stand-ins.
+*kind* says where it was tried.
+A claim about a *published setting* is decided by records of that setting alone.
+A *stand-in* asks the same of a setting that was run here; *claimed* is then the difference that the papers print.
+A *figure* is what a paper's figure shows, measured on the networks of a stand-in.
 *difference* is in points, positive where the first method is better; *low* and *high* end its 95 % interval.
-Below three seeds there is no interval, and the verdict only describes."""
+Below three seeds there is no interval and no verdict."""
+WEIGHTS_TEXT = """Each method got the same trials: its published weight, and this times a few factors.
+A trial trains on four fifths of the training samples, with a seed of its own, and is scored on the rest.
+The test split decides nothing.
+A score opens its record; *chosen* is the name that the profile `quick` runs the method by."""
 INDEX_TEXT = """# Results explorer
 
 * [Records](/results/records): every student and teacher that was trained, with its score, gain and cost.
-* [Published values](/results/published): every printed value, its source, and whether of the last or the best epoch.
 * [Claims](/results/claims): what the papers say about who beats whom, and the verdicts.
+* [Published values](/results/published): every printed value, its source, and whether of the last or the best epoch.
+* [Weights](/results/weights): the trials that chose each method's weight.
 
 The tables sort and filter in the browser and need no network.
-The same as files: `results/<profile>/records/*.json`, `icckd/reporting/published/*.csv`
-and `results/<profile>/tables/*_claims.csv` and `*_comparisons.csv`.
+The same as files: `results/<profile>/records/*.json`, `icckd/reporting/published/*.csv`,
+`results/<profile>/tables/*.csv` and `results/<profile>/sweep/`.
 
 ```{toctree}
 :hidden:
 
 /results/records
-/results/published
 /results/claims
+/results/published
+/results/weights
 ```
 """
 
@@ -270,121 +322,69 @@ def published_table():
 
 
 def claims_table():
-    frame = claims().reset_index(drop=True)
-    text = lambda name: frame[name].fillna("") if name in frame else pd.Series([""] * len(frame))
-    number = lambda name: rounded(frame[name], 2) if name in frame else [""] * len(frame)
+    frame = claims().sort_values("sign", key=lambda sign: sign == "", kind="stable")  # what was tried comes first
     titles = [
         f"{title(m, task)} beats {title(v, task)}"
         for m, v, task in zip(frame["method"], frame["versus"], frame["task"])
     ]
-    of_paper = text("claim") != ""
-    names = [str(names).split() if isinstance(names, str) else [] for names in text("records")]
     opened = lambda profile, files: " ".join(
-        linked(f"records/{profile}/{file.removesuffix('.json')}", str(i)) for i, file in enumerate(files, 1)
+        linked(f"records/{profile}/{file.removesuffix('.json')}", str(i)) for i, file in enumerate(files.split(), 1)
     )
     return pd.DataFrame(
         {
-            "claim": text("claim").where(of_paper, titles),
-            "verdict": text("sign"),
-            "difference": number("difference_mean"),
-            "low": number("low"),
-            "high": number("high"),
-            "seeds": frame["seeds"],
-            "claimed": number("claimed"),
-            "kind": ["published setting" if paper else "stand-in" for paper in of_paper],
+            "claim": frame["claim"].where(frame["claim"] != "", titles),
+            "verdict": frame["sign"],
+            "difference": rounded(frame["difference_mean"], 2),
+            "low": rounded(frame["low"], 2),
+            "high": rounded(frame["high"], 2),
+            "seeds": rounded(frame["seeds"], 0),
+            "claimed": rounded(frame["claimed"].astype(float).fillna(frame["printed"].astype(float)), 2),
+            "kind": frame["kind"],
             "data set": frame["dataset"],
-            "teacher": text("teacher"),
-            "student": text("student"),
+            "teacher": frame["teacher"],
+            "student": frame["student"],
             "method": frame["method"],
             "versus": frame["versus"].astype(str),
             "profile": frame["profile"],
             "report": frame["report"],
             "task": frame["task"],
-            "note": text("note"),
-            "records": [opened(profile, files) for profile, files in zip(frame["profile"], names)],
+            "note": frame["note"],
+            "records": list(map(opened, frame["profile"], frame["records"])),
         }
     )
+
+
+def weights_table():
+    "The trials for reading; each score opens its record."
+    found = {}
+    for page, (profile, _, record) in trials().items():
+        who = tuple(record[name] for name in ("dataset", "teacher", "student"))
+        found[(profile.partition("/")[0], *who, record["method"])] = page
+    frame, who = weights(), ["profile", "dataset", "teacher", "student"]
+    factors = sorted((name for name in frame if name.startswith("x")), key=lambda name: float(name[1:]))
+    lines = []
+    for _, row in frame.iterrows():
+        names = {f"x{factor:g}": name for name, factor in trial_names(row["method"], context_of(row)).items()}
+        pages = {name: found.get((*row[who], trial)) for name, trial in names.items()}
+        score = lambda name: linked(pages[name], f"{row[name]:.2f}") if row[name] == row[name] else ""
+        line = {"method": row["method"], "chosen": row["chosen"]} | {name: score(name) for name in factors}
+        lines.append(
+            line
+            | {"data set": row["dataset"]}
+            | {name: row[name] for name in ("teacher", "student", "task", "profile")}
+        )
+    names = ["method", "chosen", *factors, "data set", "teacher", "student", "task", "profile"]
+    return pd.DataFrame(lines, columns=names), factors
+
+
+def context_of(row):
+    "What a method's published weight may depend on."
+    return Context(row["task"], row["dataset"], row["teacher"], row["student"])
 
 
 def title(method, task):
     "A method's title; a number or an unknown name stays."
     try:
-        return find_method(str(method), task).title
+        return method_title(str(method), task)
     except ValueError:
         return str(method)
-
-
-# The method chooser's numbers
-
-
-def settings():
-    "Every setting with an undistilled student: (task, data set, teacher, student, profile) -> records."
-    frame = records()
-    trained = frame[(frame["method"] != "teacher") & frame["score, %"].notna()]
-    keys = ["task", "profile", "data set", "teacher", "student", "recipe"]
-    return {key: group for key, group in trained.groupby(keys, sort=False) if (group["method"] == "none").any()}
-
-
-def ranked(group, task, wanted):
-    "The methods of a setting that are wanted, best mean gain first: (name, mean, sd, n, extra time in %)."
-    cost = group.groupby(["method", "options"])["training, s"].mean()
-    plain = cost.get(("none", ""), float("nan"))
-    rows = []
-    for (name, options), of_method in group.dropna(subset=["gain"]).groupby(["method", "options"]):
-        gains = of_method["gain"]
-        if gains.mean() > 0 and wanted(name, task):
-            extra = 100 * (cost[(name, options)] / plain - 1)
-            full = f"{name}:{options.replace(', ', ',')}" if options else name
-            rows.append((full, gains.mean(), gains.std(ddof=1), len(gains), extra))
-    return sorted(rows, key=lambda row: -row[1])
-
-
-def logits_only(name, task):
-    "Whether a method reads no layer of either network."
-    criterion = find_method(name, task).build(Context(task))
-    return not criterion.student_layers and not criterion.teacher_layers
-
-
-NEEDS = {
-    "any": lambda name, task: True,
-    "logits": logits_only,
-    "features": lambda name, task: not logits_only(name, task),
-}
-
-
-def best(task, need, most_extra=float("inf")):
-    "A Markdown table: the three methods with the largest gain in each setting, among those that meet a need."
-    lines = ["| setting | seeds | first | second | third |", "| --- | --- | --- | --- | --- |"]
-    for (its_task, profile, data, teacher, student, recipe), group in settings().items():
-        if its_task != task:
-            continue
-        rows = [row for row in ranked(group, task, NEEDS[need]) if not row[4] > most_extra][:3]
-        cells = [f"{link(name, task)} {mean:+.2f}{f' ± {sd:.2f}' if sd == sd else ''}" for name, mean, sd, n, _ in rows]
-        cells += ["-"] * (3 - len(cells))
-        cells[0] = cells[0] if rows else "none gained"
-        seeds = (
-            " to ".join(dict.fromkeys(str(n) for n in sorted({row[3] for row in rows})[:: max(1, len(rows) - 1)]))
-            or "-"
-        )
-        lines.append(f"| {pair_title(data, teacher, student)} (`{profile}`) | {seeds} | {' | '.join(cells)} |")
-    return "\n".join(lines) if len(lines) > 2 else "No records meet this yet."
-
-
-def link(name, task):
-    "A method's title, linked to its page."
-    import method_links
-
-    for page, (its_task, names) in method_links.methods_of_pages().items():
-        if its_task == task and name.partition(":")[0] in names:
-            return f"[{title(name, task)}](/{page}.ipynb)"
-    return title(name, task)
-
-
-def filled(text):
-    "A page with each `<!-- best: task need [most extra time, %] -->` replaced by its table."
-
-    def table(found):
-        task, need, *most = found.group(1).split()
-        return best(task, need, *map(float, most))
-
-    return re.sub(r"<!-- best: (.*?) -->", table, text)

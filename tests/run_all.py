@@ -84,9 +84,9 @@ def check_clean_and_in_sync():
 
 
 def check_style():
-    """Lines of at most 120 characters, no unused or undefined names, one format: notebooks and tests."""
-    lint, _ = run(["ruff", "check", "--no-cache", "nbs", "tests"])
-    layout, _ = run(["ruff", "format", "--no-cache", "--check", "nbs", "tests"])
+    """Lines of at most 120 characters, no unused or undefined names, one format: notebooks, tests, site."""
+    lint, _ = run(["ruff", "check", "--no-cache", "nbs", "tests", "docs"])
+    layout, _ = run(["ruff", "format", "--no-cache", "--check", "nbs", "tests", "docs"])
     return [("style (ruff check)", lint == 0), ("format (ruff format)", layout == 0)]
 
 

@@ -5,11 +5,14 @@ import re
 import subprocess
 import sys
 from configparser import ConfigParser
+from urllib.parse import quote
 
 import pytest
 import yaml
 from conftest import ROOT, command
 from papermill import inspect_notebook
+
+from icckd.reporting.reports import with_lead
 
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 ORDER = ["core", "data", "models", "losses", "golden", "evaluation", "training", "runs", "reporting", "distillation"]
@@ -152,3 +155,9 @@ def test_counts_of_the_readme_are_those_of_the_project():
     assert f"{sum(cases.values())} stored cases" in text and f"({cases['classification']} classification, " in text
     assert f"{cases['segmentation']} segmentation)" in text
     assert f"{len(list((ROOT / 'tests/golden/trajectories').glob('*.npz')))} trajectories" in text
+
+
+def test_the_readme_says_what_the_records_say():
+    """`make report` writes the answers; here they are computed again."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_lead(text, str(ROOT / "results")).replace(f"{quote(str(ROOT))}/", "") == text, "run make report"

@@ -499,8 +499,8 @@ def test_from_a_question_to_everything_about_a_method(tab):
     opened(tab, "search.html", f"?q={quote('inter-channel correlation')}")
     tab.wait_for_function("document.querySelector('#search-results .search-summary')?.textContent.includes('inished')")
     links = tab.locator("#search-results ul.search li a")
-    found = [links.nth(i).get_attribute("href").partition("#")[0].partition("?")[0] for i in range(3)]
-    assert "losses/classification/ickd.html" in found and "guide/glossary.html" in found, found
+    found = [links.nth(i).get_attribute("href").partition("#")[0].partition("?")[0] for i in range(links.count())]
+    assert "losses/classification/ickd.html" in found[:3] and "guide/glossary.html" in found, found
     opened(tab, "guide/glossary.html")
     tab.locator("dd a", has_text="ICKD").first.click()
     assert tab.url.endswith("losses/classification/ickd.html")

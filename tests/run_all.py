@@ -93,6 +93,7 @@ def check_style():
 def check_notebooks():
     """Every library notebook as a test of its own."""
     code, output = run(["nbdev_test", "--n_workers", "2", "--timing"], limit=900)
+    print("slowest:", ", ".join(re.findall(r"^([\w-]+\.ipynb: \d+) secs", output, re.M)[:12]))
     failed = (
         set(re.findall(r"([\w-]+\.ipynb)", output.split("Failed On The Following Notebooks")[-1])) if code else set()
     )

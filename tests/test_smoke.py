@@ -115,6 +115,7 @@ def test_a_second_reproduction_trains_nothing_and_is_quick(smoke):
     assert seconds < 60  # about 10 s on an idle machine
 
 
+@pytest.mark.slow  # all reports are made again; the notebooks of plan and pair test its two halves
 def test_only_a_deleted_record_is_trained_again(smoke):
     gone = next((smoke / "records").glob("digits100*--kd--*.json"))
     known, before = json.loads(gone.read_text()), stamps(smoke / "records")
@@ -139,23 +140,31 @@ BAD = {
         r"cifar100: nowhere/cifar-100-python/train is missing; unpack",
     ),
     "wrong type": ("classification_pair", {"epochs": "many"}, r"epochs: wanted an integer, got 'many' \(str\)"),
-    "unknown method": (
-        "classification_pair",
-        {"methods": "none ikcd_c"},
-        r"method 'ikcd_c' for classification: did you mean ickd_c",
-    ),
-    "unknown network": (
-        "classification_pair",
-        {"student": "resnet9"},
-        r"network: unknown 'resnet9'; did you mean resnet8",
-    ),
-    "unknown data set": (
-        "segmentation_pair",
-        {"dataset": "digit_scene"},
-        r"dataset: unknown 'digit_scene'; did you mean digit_scenes",
-    ),
     "method of the other task": ("segmentation_pair", {"methods": "crd"}, r"method 'crd' for segmentation: "),
 }
+
+
+# The same refusals, a process each spared: what the run notebooks call.
+BAD_NAMES = {
+    "method": ("classification", {"methods": "none ikcd_c"}, "method 'ikcd_c' for classification: did you mean ickd_c"),
+    "network": ("classification", {"student": "resnet9"}, "network: unknown 'resnet9'; did you mean resnet8"),
+    "data set": (
+        "segmentation",
+        {"dataset": "digit_scene"},
+        "dataset: unknown 'digit_scene'; did you mean digit_scenes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NAMES)
+def test_an_unknown_name_ends_with_one_sentence(case, tmp_path):
+    from icckd.runs.parameters import RunError
+    from icckd.runs.run import open_run
+
+    kind, parameters, sentence = BAD_NAMES[case]
+    with pytest.raises(RunError, match=re.escape(sentence)):
+        open_run(kind, results=str(tmp_path), work=str(tmp_path), **parameters)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,7 @@ def run_line(
     "The command that would train something, and its cost by the plan."
     chosen = {"PROFILE": profile, "PAIRS": " ".join(pairs), "METHODS": " ".join(methods)}
     jobs = make_jobs(profile, pairs=chosen["PAIRS"], methods=chosen["METHODS"])
-    hours = sum(estimate(job)["multiply_adds"] for job in jobs) / GPU_SPEED / 3600
+    hours = sum(estimate(job) for job in jobs) / GPU_SPEED / 3600
     words = [f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in chosen.items() if value]
     networks, speed = plural(sum(len(job.records()) for job in jobs), "network"), f"{GPU_SPEED:.0e}".replace("e+", "e")
     spent = f"{hours:,.0f} GPU-hours" if hours >= 10 else f"{hours:.2g} GPU-hours" if hours >= 0.1 else ""

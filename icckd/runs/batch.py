@@ -69,7 +69,7 @@ def training_task(
     task = Task(name, log, values["manifest"], JOB_SECONDS, PRIMARY[recipe.task])
     train, (height, width) = SIZES[values["dataset"]]
     pixels = min(train, values["train_limit"] or train) * height * width * recipe.epochs
-    seconds = estimate(job)["multiply_adds"] / len(states) / SPEED + pixels * PIXEL_SECONDS
+    seconds = estimate(job) / len(states) / SPEED + pixels * PIXEL_SECONDS
     wanted = {"missing", "failed"} | ({"stale"} if values["retrain_stale"] else set())
     for method, record in job.records().items():
         path = str(job.folder / f"{record}.json")

@@ -232,37 +232,27 @@ CLASSES = {
 
 
 @lru_cache(maxsize=None)
-def _cost(network: str, classes: int, size: tuple, batch: int) -> tuple[int, int]:
-    "(multiply-adds of one image's forward pass, bytes that one training step keeps), on the meta device."
+def _cost(network: str, classes: int, size: tuple) -> int:
+    "Multiply-adds of one image's forward pass, on the meta device."
     with torch.device("meta"):
-        net, images = create_network(network, classes), torch.empty(batch, 3, *size)
-    kept = {}
-
-    def keep(x):
-        kept[id(x.untyped_storage())] = (x.untyped_storage().nbytes(), x)
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        net.train()(images)
-    weights = sum(p.numel() * 4 for p in net.parameters())
-    return count_multiply_adds(net, (3, *size)), sum(size for size, _ in kept.values()) + 2 * weights
+        net = create_network(network, classes)
+    return count_multiply_adds(net, (3, *size))
 
 # %% ../../nbs/runs/plan.ipynb #bf5f0695
 def estimate(
     job: Job,
-) -> dict:  # multiply-adds of the whole job and bytes of one step
+) -> int:  # multiply-adds of the whole job
     "What a job computes, from its parameters alone."
     p, (train, size) = job.parameters, SIZES[job.parameters["dataset"]]
     name, epochs = ("teacher_recipe", "teacher_epochs") if job.kind == "teacher" else ("recipe", "epochs")
     recipe = find_recipe(p[name])
-    batch = p["batch_size"] or recipe.batch_size
     images = min(train, p["train_limit"] or train) * (p[epochs] or recipe.epochs)
     crop = recipe.augmentation.get("crop", size)
     size, classes = (crop, crop) if isinstance(crop, int) else tuple(crop), CLASSES[p["dataset"]]
-    teacher, teacher_bytes = _cost(p["teacher"], classes, size, batch)
+    teacher = _cost(p["teacher"], classes, size)
     if job.kind == "teacher":
-        return {"multiply_adds": 3 * teacher * images, "bytes": teacher_bytes}
-    student, student_bytes = _cost(p["student"], classes, size, batch)
+        return 3 * teacher * images
+    student = _cost(p["student"], classes, size)
     methods, views = (
         p["methods"].split(),
         1
@@ -272,7 +262,7 @@ def estimate(
         ),
     )
     passes = sum(len(create_criterion(m, Context(task=job.kind, dataset=p["dataset"])).views) for m in methods)
-    return {"multiply_adds": images * (views * teacher + 3 * passes * student), "bytes": student_bytes}
+    return images * (views * teacher + 3 * passes * student)
 
 # %% ../../nbs/runs/plan.ipynb #9a0f97f4
 def measured_speed(
@@ -294,7 +284,7 @@ def measured_speed(
     while time.perf_counter() - start < seconds:
         step()
         steps += 1
-    return steps * 64 * 3 * _cost("resnet20", 100, (32, 32), 64)[0] / (time.perf_counter() - start)
+    return steps * 64 * 3 * _cost("resnet20", 100, (32, 32)) / (time.perf_counter() - start)
 
 # %% ../../nbs/runs/plan.ipynb #bb85f4ee
 GPU_SPEED = (
@@ -316,7 +306,7 @@ def plan_table(jobs: list[Job]) -> pd.DataFrame:
             row[state] += 1
         if not is_done(states[job.name], job):
             unfinished = sum(state != "recorded" for state in states[job.name].values())
-            row["left"] += estimate(job)["multiply_adds"] * unfinished / len(states[job.name])
+            row["left"] += estimate(job) * unfinished / len(states[job.name])
     index = pd.MultiIndex.from_tuples(rows, names=["data", "networks", "recipe"])
     return pd.DataFrame(list(rows.values()), index=index)
 

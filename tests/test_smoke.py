@@ -115,6 +115,20 @@ def test_a_second_reproduction_trains_nothing_and_is_quick(smoke):
     assert seconds < 60  # about 10 s on an idle machine
 
 
+def test_a_deleted_record_is_all_that_is_missing(smoke):
+    from icckd.runs.plan import job_states, make_jobs
+
+    gone = next((smoke / "records").glob("digits100*--kd--*.json"))
+    content = gone.read_bytes()
+    gone.unlink()
+    try:
+        states = job_states(make_jobs("smoke", results=str(smoke.parent)))
+    finally:
+        gone.write_bytes(content)
+    found = [(method, state) for job in states.values() for method, state in job.items()]
+    assert len(found) == 9 and [method for method, state in found if state != "recorded"] == ["kd"]
+
+
 @pytest.mark.slow  # all reports are made again; the notebooks of plan and pair test its two halves
 def test_only_a_deleted_record_is_trained_again(smoke):
     gone = next((smoke / "records").glob("digits100*--kd--*.json"))

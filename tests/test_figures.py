@@ -27,6 +27,7 @@ from icckd.reporting.panels import Panels, evaluation_pictures
 from icckd.reporting.tables import Results, write_example
 from icckd.runs.profiles import find_profile
 
+pytestmark = pytest.mark.xdist_group("figures")  # one process: drawn once for all tests
 COLOURS = [style.ORANGE, style.SKY, style.GREEN, style.BLUE, style.VERMILLION, style.PURPLE, style.BLACK, style.GREY]
 CLASSES, SCENES = (next(b for b in find_profile("quick").blocks if b.task == task) for task in METHODS)
 

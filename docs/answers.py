@@ -24,7 +24,7 @@ from icckd.reporting.blocks import (
     weak_teacher,
 )
 from icckd.reporting.published import dataset_title, pair_title
-from icckd.reporting.reports import OWN_METHODS
+from icckd.reporting.reports import LONGEST_FIRST, OWN_METHODS
 from icckd.reporting.tables import (
     Results,
     block_name,
@@ -35,7 +35,6 @@ from icckd.reporting.tables import (
 )
 from icckd.runs.profiles import find_profile
 
-FIRST = ("paper", "short", "quick")  # longer recipes and real data come first
 REPORTS = (  # beginning of our method name -> the document's report, if it proposes the method
     ("mlld", "mlld_supplement"),
     ("cwd", "cwd_supplement"),
@@ -46,7 +45,7 @@ REPORTS = (  # beginning of our method name -> the document's report, if it prop
 @lru_cache(maxsize=None)
 def blocks():
     "(results of the profile, block, its table) of every block that a student is recorded for."
-    place = lambda name: FIRST.index(name) if name in FIRST else len(FIRST)
+    place = lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
     found = []
     for profile in sorted(filter(is_profile, results_pages.folders()), key=place):
         results = Results(profile, results_pages.RESULTS)

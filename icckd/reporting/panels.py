@@ -32,7 +32,8 @@ def first_recorded(
     candidates: tuple[str, ...],  # our method names, the preferred first
 ) -> str:
     "The first candidate that has arrays, else the first that the block wants, else the first."
-    candidates = [run_as(m, methods_shown(results, block)) for m in candidates]
+    run = methods_shown(results, block)
+    candidates = [run_as(m, run) for m in candidates]
     recorded = [m for m in candidates if recorded_arrays(results, block, m)]
     return (recorded or [m for m in candidates if m in block.methods] or candidates)[0]
 
@@ -46,8 +47,8 @@ class Panels:
         block: Block,
         methods: tuple[str, ...],  # our method names, and "teacher"
     ):
-        names = [run_as(m, methods_shown(results, block)) for m in methods]
-        found = {m: recorded_arrays(results, block, m) for m in names}
+        run = methods_shown(results, block)
+        found = {m: recorded_arrays(results, block, m) for m in (run_as(m, run) for m in methods)}
         found = {m: by_seed for m, by_seed in found.items() if by_seed}
         seeds = [set(by_seed) for m, by_seed in found.items() if m != "teacher"]
         common = set.intersection(*seeds) if seeds else set()

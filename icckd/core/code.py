@@ -33,8 +33,9 @@ def module_file(name: str) -> Path | None:
 class _Bare(ast.NodeTransformer):
     "Takes out of a tree what cannot change a result: docstrings, annotations, words of errors, observers."
 
-    def __init__(self, observers: set[str]):
+    def __init__(self, observers: set[str], imports: bool = True):
         self.observers = observers  # names that belong to observers, in the module's own words
+        self.imports = imports  # whether import statements count: not where what they name is followed
 
     def _observed(self, node) -> bool:
         "Whether an expression begins with an observer: `watch.student(...)`, `keep_freed_memory()`."
@@ -49,6 +50,11 @@ class _Bare(ast.NodeTransformer):
     def visit_Raise(self, node):
         kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return ast.Raise(exc=kind, cause=None)
+
+    def visit_Import(self, node):
+        return node if self.imports else None
+
+    visit_ImportFrom = visit_Import
 
     def visit_Assert(self, node):
         node.msg = None
@@ -147,7 +153,7 @@ def _source(name: str, file: str, stamp: tuple, observers: frozenset) -> Source:
     "A module's definitions, remembered while the file is unchanged."
     tree = ast.parse(Path(file).read_text(encoding="utf-8"))
     imports = _imports(tree, name)
-    bare = _Bare(_watching_names(tree, imports, observers))
+    bare = _Bare(_watching_names(tree, imports, observers), imports=False)
     definitions, loose = {}, []
     for node in tree.body:
         targets = _targets(node)

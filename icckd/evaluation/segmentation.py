@@ -9,7 +9,6 @@ __all__ = ['GOLDEN', 'as_counts', 'scores_of_counts', 'scores', 'check_maps', 'p
 # %% ../../nbs/evaluation/segmentation.ipynb #b5628595
 import numpy as np
 import torch
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from icckd.core.checks import (
     check_floating,
@@ -109,6 +108,8 @@ class SegmentationMeter:
             raise ValueError(f"absent: wanted 'left_out' or 'as_zero', got {describe(absent)}")
         check_ignore_index(ignore_index)
         self.num_classes, self.ignore_index, self.absent = num_classes, ignore_index, absent
+        from torchmetrics.classification import MulticlassConfusionMatrix  # seconds, which only this class pays
+
         self.metric = MulticlassConfusionMatrix(num_classes, ignore_index=ignore_index, validate_args=False)
 
     def update(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...core.checks import at_least_float32, check_features, check_number, check_same
+from ...core.checks import at_least_float32, check_features, check_number, check_same, without_autocast
 from ..criterion import Criterion, Step
 from ..replaying import check_fixed, wanted_gradients
 from ..resize import match_size
@@ -27,6 +27,7 @@ def attention_moves(
     return [directions((later - earlier)[:, :, None])[..., 0] for earlier, later in combinations(attention, 2)]
 
 # %% ../../../nbs/losses/segmentation/dsd.ipynb #3096e8bd
+@without_autocast
 def psd_loss(
     student_maps: list,  # of (batch, channels, height, width), two levels or more
     teacher_maps: list,  # as many, the same batch and size; channels may differ
@@ -35,12 +36,12 @@ def psd_loss(
     if len(student_maps) != len(teacher_maps) or len(student_maps) < 2:
         numbers = f"{len(student_maps)} and {len(teacher_maps)}"
         raise ValueError(f"student_maps: wanted two levels or more, as many as teacher_maps, got {numbers}")
-    for name, maps in (("student_maps", student_maps), ("teacher_maps", teacher_maps)):
-        for level, x in enumerate(maps):
-            check_features(f"{name}[{level}]", x)
-            check_same(
-                f"{name}[{level}]", x, "teacher_maps[0]", teacher_maps[0], 0, 2, 3, what="batch, height and width"
-            )
+    levels = {f"student_maps[{level}]": x for level, x in enumerate(student_maps)}
+    levels |= {f"teacher_maps[{level}]": x for level, x in enumerate(teacher_maps)}
+    for name, x in levels.items():
+        check_features(name, x)
+    for name, x in levels.items():
+        check_same(name, x, "teacher_maps[0]", teacher_maps[0], 0, 2, 3, what="batch, height and width")
     moves = zip(attention_moves(student_maps), attention_moves([x.detach() for x in teacher_maps]))
     return torch.stack([F.mse_loss(student, teacher) for student, teacher in moves]).mean()
 
@@ -54,6 +55,7 @@ def class_similarity(
     return share @ share.mT
 
 
+@without_autocast
 def csd_loss(
     student_logits: torch.Tensor,  # (batch, classes, height, width)
     teacher_logits: torch.Tensor,  # the same shape

@@ -35,6 +35,13 @@ def place(tmp_path_factory):
         "no_mask": ("masks", lambda f: (f / "val" / "masks" / "red0.png").unlink()),
         "small_mask": ("masks", lambda f: Image.new("L", (5, 5)).save(f / "train" / "masks" / "red0.png")),
         "colour_mask": ("masks", lambda f: Image.new("RGB", (48, 40)).save(f / "train" / "masks" / "red0.png")),
+        "alone": ("pictures", lambda f: shutil.rmtree(f / "val")),
+        "single": (
+            "pictures",
+            lambda f: [shutil.rmtree(f / "val"), *[p.unlink() for p in sorted(f.glob("train/*.png"))[1:]]],
+        ),
+        "training": ("classes", lambda f: [(f / "train").rename(f / "training"), (f / "val").rename(f / "test")]),
+        "valid": ("classes", lambda f: (f / "val").rename(f / "valid")),
         "far_label": ("masks", lambda f: Image.new("L", (48, 40), 9).save(f / "train" / "masks" / "red0.png")),
     }
     for name, (form, spoil) in broken.items():
@@ -60,6 +67,14 @@ class Raises(nn.Module):
         return {"loss": None} if self.when == "nothing" else self.linear(images.mean((2, 3)))
 
 
+class Does(Raises):
+    """Gives probabilities, or writes into its pictures."""
+
+    def forward(self, images):
+        found = self.linear((images.mul_(2) if self.when == "writes" else images).mean((2, 3)))
+        return found.sum() if self.when == "sums" else found.softmax(1)
+
+
 class Endless(IterableDataset):
     def __iter__(self):
         yield torch.zeros(3, 8, 8), 0
@@ -68,6 +83,7 @@ class Endless(IterableDataset):
 pixels = torch.randint(0, 256, (12, 3, 64, 64), dtype=torch.uint8)
 pairs = lambda labels, images=pixels: (TensorDataset(images, labels),) * 2
 good = torch.arange(12) % 3
+spoilt, fixed = (pixels / 255).index_fill(0, torch.tensor(7), float("nan")), Raises("never")
 CASES = {
     # the call
     "no teacher": ({"teacher": ""}, "teacher: wanted a network, e.g. torchvision:resnet18, got none"),
@@ -93,6 +109,13 @@ CASES = {
     "no method": ({"method": []}, "method: wanted at least one name of the method table, got none"),
     "weight of several": ({"method": "kd at", "weight": 2}, "weight: wanted a number for one method"),
     "weight in words": ({"weight": "big"}, "weight: wanted a number .*, or auto, got 'big'"),
+    "weight below zero": ({"weight": -1}, "weight: wanted a number >= 0, or auto, got '-1'"),
+    "weight that is none": ({"weight": float("nan")}, "weight: wanted a number >= 0, or auto, got 'nan'"),
+    "two weights": ({"method": "kd:weight=3", "weight": 2}, "weight: 'kd:weight=3' has one in its name; wanted one of"),
+    "yes as epochs": ({"epochs": True}, "epochs: wanted a number, got True"),
+    "folder within the data": ({"out": "{root}/classes/train/runs"}, "out: wanted a folder outside the pictures, got"),
+    "classes of other data": ({"num_classes": 5}, "num_classes: wanted none, or the 3 of classes-.*, got 5"),
+    "normalisation of files": ({"data_normalisation": "0.5 0.5"}, "data_normalisation: wanted none, since classes-"),
     "unknown recipe": ({"recipe": "long"}, "recipe 'long': known: "),
     "recipe of the other task": ({"recipe": "short_segmentation"}, "recipe: 'short_segmentation' is for segmentation"),
     "unknown device": ({"device": "gpu"}, "device: wanted auto, cpu, cuda or cuda:N, got 'gpu'"),
@@ -122,9 +145,20 @@ CASES = {
     "mask of colours": ({"data": "colour_mask", "method": "cwd"}, "red0.png is a RGB image, wanted one channel"),
     "labels with gaps": ({"data": "far_label", "method": "cwd"}, "far_label: .*train/masks holds the values"),
     "pictures without labels": (
-        {"data": "pictures", "teacher": "resnet8"},
+        {"data": "alone", "teacher": "resnet8"},
         "num_classes: wanted the number of the teacher's",
     ),
+    "val without classes": (
+        {"data": "pictures", "num_classes": 3},
+        "data: .*pictures/val holds no class folders; wanted val/CLASS",
+    ),
+    "nothing to train a teacher on": (
+        {"data": "alone", "num_classes": 3},
+        "teacher: wanted a trained one .* since the pictures have no labels to train it on",
+    ),
+    "one picture": ({"data": "single", "num_classes": 3}, "data: .*single has too few pictures to hold out a fifth"),
+    "splits as classes": ({"data": "training"}, "data: .* holds the folders test, training, which are no classes"),
+    "val by another name": ({"data": "valid"}, "data: .*valid/valid is not read; wanted val as the name"),
     # torch data
     "a single data set": (
         {"data": TensorDataset(pixels, good)},
@@ -138,8 +172,35 @@ CASES = {
     "negative labels": ({"data": pairs(good - 1)}, "data: wanted labels 0..1, one class name each, got -1..1"),
     "sizes": ({"data": ([(pixels[0], 0), (pixels[1, :, :9], 1)],) * 2}, "data: sample 1 of the train set is 9 x 64"),
     "five colours": ({"data": pairs(good, torch.rand(12, 5, 8, 8))}, "data: wanted pictures of 1 or 3 colours"),
+    "paths": ({"data": ("train", "val")}, "data: wanted data sets or loaders of them, .* of type str"),
+    "a tuple of one": ({"data": ([(pixels[0],)],) * 2}, "data: wanted samples .picture, label., .* got a tuple of 1"),
+    "batches of one": ({"data": (DataLoader(pairs(good)[0]),) * 2}, "batch_size: the loader has batches of one"),
+    "size of a pair": (
+        {"data": pairs(good), "image_size": 32},
+        "image_size: wanted none, or that of .* 64 x 64, got 32",
+    ),
+    "crops of a pair": ({"data": pairs(good), "augmentation": "crop"}, "augmentation: wanted none, since Tensor"),
+    "NaN": ({"data": pairs(good, spoilt)}, "data: sample 7 of the train set holds NaN or infinity"),
+    "floats up to 255": (
+        {"data": pairs(good, pixels.float())},
+        "data: wanted .* got floats up to 255; divide them by 255",
+    ),
+    "half is normalised": (
+        {"data": (pairs(good, pixels / 128 - 1)[0], pairs(good)[1])},
+        "data: wanted all pictures alike, but the training pictures are normalised",
+    ),
+    "bytes as normalised": (
+        {"data": pairs(good), "data_normalisation": "0.5 0.5"},
+        "data_normalisation: wanted pictures as floats, normalised already, got uint8",
+    ),
     "no samples": ({"data": ([], [])}, "data: wanted at least one training sample, got none"),
     # networks
+    "file as network": (
+        {"teacher": "{root}/whole.pt"},
+        "teacher: wanted a network, got the file .*; weights are given as",
+    ),
+    "several in a mapping": ({"teacher": {"a": nn.Linear(3, 3), "b": fixed}}, "teacher: wanted a name, .* .dict.$"),
+    "arrays": ({"data": (pixels, good, good)}, "data: wanted a folder, .* .tuple.$"),
     "unknown network": ({"student": "resnet9"}, "network: unknown 'resnet9'; did you mean resnet8"),
     "without its library": ({"student": "mobilenetv3_small_050"}, "did you mean timm:mobilenetv3_small_050"),
     "missing module": ({"student": "nowhere:net"}, "network 'nowhere:net': module nowhere cannot be imported"),
@@ -161,6 +222,16 @@ CASES = {
         {"student": Raises("nothing")},
         "student: .* wanted logits as a tensor, as an entry",
     ),
+    "frozen": ({"student": Raises("never").requires_grad_(False)}, "student: Raises-.* has no parameter that requires"),
+    "the same each time": (
+        {"student": lambda: fixed},
+        "student: lambda returns the same network each time, wanted a new",
+    ),
+    "lazy": ({"student": nn.Sequential(nn.Flatten(), nn.LazyLinear(3))}, "student: Sequential has lazy layers without"),
+    "TorchScript": ({"teacher": torch.jit.script(nn.Linear(3, 3))}, "teacher: wanted an nn.Module, got TorchScript"),
+    "probabilities": ({"teacher": Does("softmax")}, "teacher: wanted logits, got probabilities from Does-.*softmax"),
+    "writes into pictures": ({"teacher": Does("writes")}, "teacher: Does-.* changes its pictures in place"),
+    "a single number": ({"teacher": Does("sums")}, "teacher: wanted logits of shape .3. .* got a number from Does"),
     "layer that is none": (
         {"student_layers": {"last": "layer9"}},
         "student_layers: last=layer9: layer 'layer9': no such",
@@ -176,6 +247,11 @@ CASES = {
         "pretrained: only networks of torchvision and timm have such weights",
     ),
     # weights
+    "folder as weights": ({"teacher_checkpoint": "{root}"}, "teacher_checkpoint: wanted a weight file, .* is a folder"),
+    "epochs for weights": (
+        {"teacher_checkpoint": "{root}/other.pt", "teacher_epochs": 2},
+        "teacher_epochs: wanted none beside teacher_checkpoint",
+    ),
     "missing weights": ({"teacher_checkpoint": "gone.pt"}, "teacher_checkpoint: wanted a weight file, got 'gone.pt'"),
     "text as weights": (
         {"teacher_checkpoint": "{root}/weights.txt"},
@@ -219,7 +295,7 @@ def test_one_sentence_and_nothing_written(place, case):
         icckd.distil(data, say=lambda line: None, **options)
     sentence = str(caught.value)
     assert "\n" not in sentence and len(sentence) < 600, sentence
-    assert not (place / "out").exists(), "something was written"
+    assert not (place / "out").exists() and not (place / "classes/train/runs").exists(), "something was written"
 
 
 def test_there_are_forty_cases_and_a_good_call_is_none(place):

@@ -219,10 +219,12 @@ def _of_method(method: str, records: dict, metric: str, chance: float, baseline:
     "The sentences about one method."
     scores, said = scores_of_seeds(records, method, metric), []
     of_all = [one[method] for one in records.values() if method in one]
+    cure = "try a lower learning_rate" + (" or another weight" if method != "none" else "")
     failed = [record for record in of_all if record["status"] != "ok"]
     if failed:
         error = str(failed[0]["error"]["error"]).splitlines()[0]
-        said.append(f"{method}: failed in {len(failed)} of {len(of_all)} runs ({error[:200]})")
+        told = f"; {cure}" if "finite" in error else ""
+        said.append(f"{method}: failed in {len(failed)} of {len(of_all)} runs ({error[:200]}){told}")
     if not scores:
         return said
     trained = [record for record in of_all if record["status"] == "ok"]
@@ -234,7 +236,6 @@ def _of_method(method: str, records: dict, metric: str, chance: float, baseline:
     elif at_chance(mean, chance, pictures, task):
         ce = trained[0]["history"][-1]["terms"].get("ce")
         told = f"; its cross-entropy is {ce:.2g} (weight included) at the end" if ce else ""
-        cure = "try a lower learning_rate" + (" or another weight" if method != "none" else "")
         said.append(f"{method}: {mean:.1f} cannot be told from chance ({chance:.1f}){told}; {cure}")
     gains = [gain for record in trained if not math.isnan(gain := late_gain(record, metric))]
     if gains and (late := float(np.mean(gains))) > max(

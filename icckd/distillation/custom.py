@@ -8,7 +8,6 @@ __all__ = ['TABLE', 'LEAST_STEPS', 'CustomRun', 'parse_seeds', 'checkpoints_of',
 
 # %% ../../nbs/distillation/custom.ipynb #11ec495c
 import math
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from ..core.files import digest_tensors
 from ..data.create import DATASETS
 from ..data.dataset import Dataset
 from .datasets import form_of, open_data
-from .networks import Origin, name_layers, origin_of, parse_layers, shown_layers
+from .networks import Origin, is_users, name_layers, origin_of, parse_layers, shown_layers
 from .preprocessing import Constants, own_constants, parse_constants, renormalised, with_constants
 from .teachers import Teachers
 from ..losses.methods import canonical_name, find_method
@@ -164,7 +163,10 @@ def _check_numbers(values: dict) -> None:
             raise RunError(f"pretrained: wanted 'teacher', 'student' or both, got {word!r}")
     for path in checkpoints_of(values):
         if not Path(path).is_file():
-            raise RunError(f"teacher_checkpoint: wanted a weight file, got {path!r}, which does not exist")
+            what = "is a folder" if Path(path).is_dir() else "does not exist"
+            raise RunError(f"teacher_checkpoint: wanted a weight file, got {path!r}, which {what}")
+    if values["teacher_checkpoint"] and values["teacher_epochs"]:
+        raise RunError("teacher_epochs: wanted none beside teacher_checkpoint, whose teacher is not trained here")
     values["device"] = checked_device(values["device"])
 
 # %% ../../nbs/distillation/custom.ipynb #e657e6bd
@@ -206,8 +208,13 @@ def _data(given, values: dict) -> tuple[Dataset, int]:
     "The data set, and the batch size that came with it. Raises RunError, ValueError or FileNotFoundError."
     data, teacher, classes = given.get("data", values["data"]), given.get("teacher"), values["num_classes"]
     is_folder = isinstance(data, str | Path) and bool(str(data)) and Path(data).is_dir()
-    if is_folder and not classes and isinstance(teacher, nn.Module) and form_of(Path(data))[0] == "pictures":
-        classes = _classes_of(teacher, values["image_size"] or 64)
+    if is_folder:  # what is read must not hold what is written
+        splits = [split for split in (Path(data, "train"), Path(data, "val")) if split.is_dir()] or [Path(data)]
+        if any(Path(values["out"]).resolve().is_relative_to(split.resolve()) for split in splits):
+            raise RunError(f"out: wanted a folder outside the pictures, got {values['out']!r}")
+    first = teacher[0] if isinstance(teacher, tuple | list) and teacher else teacher
+    if is_folder and not classes and isinstance(first, nn.Module) and form_of(Path(data))[0] == "pictures":
+        classes = _classes_of(first, values["image_size"] or 64)
     names = ("image_size", "reading", "augmentation", "train_limit")
     constants = parse_constants("data_normalisation", values["data_normalisation"])
     options = {name: values[name] for name in names}
@@ -222,13 +229,44 @@ def _found(role: str, origin: Origin, network: nn.Module, dataset: Dataset) -> F
             found = find_layers(network, (height, width))
     except Exception as error:  # whatever a network of the user's raises
         said = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RunError(f"{role}: {origin.label} does not run on pictures of {height} x {width} ({said})") from None
+        made_for = (getattr(network, "default_cfg", None) or {}).get("input_size")
+        cure = f"; image_size={made_for[-1]} is what it was made for" if made_for else ""
+        said = f"{role}: {origin.label} does not run on pictures of {height} x {width} ({said}){cure}"
+        raise RunError(said) from None
     shape = found.shapes["logits"]
     if len(shape) != (1 if dataset.task == "classification" else 3) or shape[0] != dataset.num_classes:
         maps = "" if dataset.task == "classification" else ", height, width"
         wanted = f"wanted logits of shape ({dataset.num_classes}{maps}) for a picture"
-        raise RunError(f"{role}: {wanted}, got {'x'.join(map(str, shape))} from {origin.label}")
+        raise RunError(f"{role}: {wanted}, got {'x'.join(map(str, shape)) or 'a number'} from {origin.label}")
+    _check_outputs(role, origin, network, (height, width))
     return found
+
+
+def _check_outputs(role: str, origin: Origin, network: nn.Module, size: tuple[int, int]) -> None:
+    "Raises RunError for a network that gives probabilities, or that writes into its pictures."
+    like = next(network.parameters(), torch.empty(()))
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(like.dtype)
+    given = images.clone()
+    with in_eval_mode(network), torch.no_grad(), torch.random.fork_rng():
+        logits = logits_of(network(given)).float()
+    if not torch.equal(given, images):
+        raise RunError(f"{role}: {origin.label} changes its pictures in place, and others see the same; wanted a copy")
+    sums = logits.sum(1)
+    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        raise RunError(f"{role}: wanted logits, got probabilities from {origin.label}; leave its softmax out")
+
+
+def _check_trainable(role: str, origin: Origin, network: nn.Module) -> None:
+    "Raises RunError for a network that is to be trained and has nothing to train, or is no new one each time."
+    if not any(x.requires_grad for x in network.parameters()):
+        raise RunError(f"{role}: {origin.label} has no parameter that requires a gradient, wanted at least one")
+    if not origin.trained and (origin.structure or is_users(origin.name)):  # of a function
+        with torch.random.fork_rng():
+            other = {id(x) for x in origin.make().parameters()}
+        if any(id(x) in other for x in network.parameters()):
+            called = origin.name or origin.label.rpartition("-")[0]
+            said = f"{called} returns the same network each time, wanted a new one"
+            raise RunError(f"{role}: {said}; or give the network itself")
 
 
 def _spelled(values: dict, role: str, given) -> list:
@@ -247,16 +285,19 @@ def _spelled(values: dict, role: str, given) -> list:
 
 def _methods(text: str, weight: str, dataset: Dataset) -> dict[str, str]:  # as asked for -> as it is trained
     "The names of the methods, plain training first; without labels only the methods, without their cross-entropy."
-    names = list(dict.fromkeys(canonical_name(name) for name in text.split()))
+    words = [part for word in text.split() for part in (word.split(",") if ":" not in word else [word.rstrip(",")])]
+    names = list(dict.fromkeys(canonical_name(name) for name in words if name))
     if not names:
         raise RunError("method: wanted at least one name of the method table, got none")
     for name in names:
         find_method(name, dataset.task)
     if weight not in ("", "auto"):
-        given = [name for name in names if name != "none"]
-        if len(given) != 1 or not re.fullmatch(r"\d+\.?\d*([eE]-?\d+)?|\.\d+", weight):
+        given, weight = [name for name in names if name != "none"], _weight(weight)
+        if len(given) != 1:
             wanted = "a number for one method (for several, write NAME:weight=NUMBER), or auto"
             raise RunError(f"weight: wanted {wanted}, got {weight!r} for {' '.join(given) or 'no method'}")
+        if with_option(given[0], "weight", weight) == given[0]:
+            raise RunError(f"weight: {given[0]!r} has one in its name; wanted one of both, got {weight!r} as well")
     options = lambda name: (
         with_option(name, "weight", weight) if weight not in ("", "auto") and name != "none" else name
     )
@@ -271,6 +312,17 @@ def _methods(text: str, weight: str, dataset: Dataset) -> dict[str, str]:  # as 
     for name in found.values():
         find_method(name, dataset.task)
     return found
+
+
+def _weight(text: str) -> str:
+    "A weight as it stands in a name, where + has a meaning. Raises RunError for what is no number >= 0."
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise RunError(f"weight: wanted a number >= 0, or auto, got {text!r}")
+    return text.replace("+", "")
 
 
 def with_option(name: str, option: str, value) -> str:
@@ -309,6 +361,8 @@ def _opened(objects: dict, values: dict) -> CustomRun:
     seeds = parse_seeds(values["seeds"])
     spelled = {role: _spelled(values, role, objects) for role in ("teacher", "student")}
     dataset, came_with = _data(objects, values)
+    if came_with == 1 and not values["batch_size"]:
+        raise RunError("batch_size: the loader has batches of one; wanted 2 or more, since batch norm compares samples")
     size, named = values["batch_size"] or came_with, values["data"] in DATASETS
     recipes = {role: _recipe(values, role, dataset, size, named) for role in ("teacher", "student")}
     classes, side = dataset.num_classes, max(dataset.image_size)
@@ -320,6 +374,14 @@ def _opened(objects: dict, values: dict) -> CustomRun:
     with torch.random.fork_rng():
         samples = {role: [origin.make() for origin in of_role] for role, of_role in origins.items()}
     found = {role: [_found(role, o, n, dataset) for o, n in zip(origins[role], samples[role])] for role in origins}
+    for role in origins:
+        for origin, network in zip(origins[role], samples[role]):
+            if role == "student" or not (origin.trained or values["teacher_checkpoint"]):
+                _check_trainable(role, origin, network)
+    if hasattr(dataset, "unlabelled") and not values["teacher_checkpoint"]:
+        if not all(origin.trained for origin in origins["teacher"]):
+            wanted = "wanted a trained one (an object, or a name with teacher_checkpoint)"
+            raise RunError(f"teacher: {wanted}, since the pictures have no labels to train it on")
     dataset, constants = _constants(values, dataset, origins, samples)
     weight = values["weight"]
     methods = _methods(values["method"], weight, dataset)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..core.checks import describe, near_matches
 from ..core.code import module_file
@@ -65,7 +66,22 @@ def _called(name: str, function: Callable, num_classes: int) -> nn.Module:
         raise RunError(f"network {name!r}: {said} ({type(error).__name__}: {error})") from None
     if not isinstance(network, nn.Module):
         raise RunError(f"network {name!r}: wanted an nn.Module, got {describe(network)}")
-    return network
+    return _usable(f"network {name!r}", network)
+
+
+def _usable(what: str, network: nn.Module) -> nn.Module:  # the same one
+    "Its weights in float32, unless some are already. Raises RunError for a network that cannot be read or copied."
+    if isinstance(network, torch.jit.ScriptModule):
+        raise RunError(
+            f"{what}: wanted an nn.Module, got TorchScript, whose layers cannot be read; give what it was of"
+        )
+    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        said = f"{type(network).__name__} has lazy layers without weights"
+        raise RunError(
+            f"{what}: {said}; wanted a network that has seen a picture, e.g. by network(torch.zeros(1, 3, 64, 64))"
+        )
+    kinds = {x.dtype for x in network.parameters() if x.is_floating_point()}
+    return network.float() if kinds and torch.float32 not in kinds else network
 
 
 def called_function(spec: str, num_classes: int) -> nn.Module:
@@ -164,6 +180,10 @@ def origin_of(
     if isinstance(given, str):
         if not given:
             raise RunError(f"{parameter}: wanted a network, e.g. torchvision:resnet18, got none")
+        if Path(given).is_file():
+            raise RunError(
+                f"{parameter}: wanted a network, got the file {given!r}; weights are given as teacher_checkpoint"
+            )
         make = lambda: network_by_name(given, num_classes, image_size, pretrained)
         plain = given.partition("@")[0]
         code = given if is_users(given) else f"{network_module(plain)}:{plain}"
@@ -172,6 +192,8 @@ def origin_of(
         inner = getattr(given, "_orig_mod", given)  # a compiled network is copied as it was
         if type(inner).__name__ in ("DataParallel", "DistributedDataParallel"):
             inner = inner.module
+        if any(map(is_lazy, (*inner.parameters(), *inner.buffers()))) or isinstance(inner, torch.jit.ScriptModule):
+            _usable(parameter, inner)
         code, structure = _described(inner)
         return Origin(
             f"{type(inner).__name__}-{structure[:6]}", lambda: _copied(parameter, inner), code, structure, True
@@ -182,13 +204,14 @@ def origin_of(
         with torch.random.fork_rng():
             code, structure = _described(make())
         return Origin(f"{name}-{structure[:6]}", make, code, structure)
-    raise RunError(f"{parameter}: wanted a name, an nn.Module or a function that makes one, got {describe(given)}")
+    got = " ".join(describe(given).split())
+    raise RunError(f"{parameter}: wanted a name, an nn.Module or a function that makes one, got {got}")
 
 
 def _copied(parameter: str, network: nn.Module) -> nn.Module:
     "A copy on the CPU that shares nothing. Raises RunError for a network that cannot be copied."
     try:
-        return deepcopy(network).to("cpu")
+        return _usable(parameter, deepcopy(network).to("cpu"))
     except Exception as error:  # a network may hold anything
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RunError(

@@ -87,11 +87,15 @@ class Renormalise:
         self.wanted = wanted
         self.scale = [s / own for s, own in zip(std, own_std)]
         self.shift = [(m - own) / s for m, own, s in zip(mean, own_mean, own_std)]
+        self.columns = {}  # (data type, device) -> scale and shift as tensors
 
     def __call__(self, network, inputs):
-        images = inputs[0]
-        column = lambda values: torch.tensor(values, dtype=images.dtype, device=images.device).view(-1, 1, 1)
-        return (images * column(self.scale) + column(self.shift), *inputs[1:])
+        images, kind = inputs[0], (inputs[0].dtype, inputs[0].device)
+        if kind not in self.columns:
+            column = lambda values: torch.tensor(values, dtype=kind[0], device=kind[1]).view(-1, 1, 1)
+            self.columns[kind] = column(self.scale), column(self.shift)
+        scale, shift = self.columns[kind]
+        return (images * scale + shift, *inputs[1:])
 
 
 def renormalised(

@@ -38,6 +38,7 @@ def _split_sample(sample) -> tuple:
     elif isinstance(sample, tuple | list) and len(sample) >= 2:
         return sample[0], sample[1]
     kinds = f"keys {', '.join(map(str, sample))}" if isinstance(sample, Mapping) else describe(sample)
+    kinds = f"a {type(sample).__name__} of {len(sample)}" if isinstance(sample, tuple | list) else kinds
     raise RunError(f"data: wanted samples (picture, label), or with keys such as image and label, got {kinds}")
 
 
@@ -127,6 +128,25 @@ def _told_classes(dataset) -> tuple[str, ...]:
     return ()
 
 
+def _check_alike(
+    pictures: dict[str, list[torch.Tensor]],  # split -> some of its pictures
+    told: bool,  # whether their mean and standard deviation are known
+) -> bool:  # whether they are normalised
+    "Raises RunError for pictures that nobody can tell how to read."
+    found = {split: _has_normalised(some) for split, some in pictures.items()}
+    if told:
+        return any(found.values())
+    if len(set(found.values())) > 1:
+        yes, no = ("training", "validation") if found["train"] else ("validation", "training")
+        said = f"the {yes} pictures are normalised (values outside 0..1), the {no} pictures are not"
+        raise RunError(f"data: wanted all pictures alike, but {said}; or give data_normalisation")
+    most = max(float(x.abs().max()) for some in pictures.values() for x in some)
+    if found["train"] and most > 20:
+        said = f"wanted pictures as uint8, as floats in 0..1, or normalised, got floats up to {most:g}"
+        raise RunError(f"data: {said}; divide them by 255, or give data_normalisation")
+    return found["train"]
+
+
 class TorchData(Dataset):
     "A pair of PyTorch data sets."
 
@@ -150,13 +170,18 @@ class TorchData(Dataset):
             if not count:
                 raise RunError(f"data: wanted at least one {split} sample, got none")
         self.image_size = None
-        seen = [self.sample(split, index) for split in self.parts for index in self.spread(split, 16)]
-        self.image_size = tuple(seen[0][0].shape[1:])
-        self.task = "segmentation" if seen[0][1].ndim == 2 else "classification"
+        first, label = self.sample("train", 0)
+        self.image_size = tuple(first.shape[1:])
+        self.task = "segmentation" if label.ndim == 2 else "classification"
         self.ignore_index = 255 if self.task == "segmentation" else None
-        self.normalised = _has_normalised([picture for picture, _ in seen])
+        seen = {split: [self.sample(split, k)[0] for k in self.spread(split, 16)] for split in self.parts}
+        if constants is not None and not all(x.is_floating_point() for some in seen.values() for x in some):
+            said = "wanted pictures as floats, normalised already, got uint8"
+            raise RunError(f"data_normalisation: {said}; a network's own constants are student_normalisation")
         told = (normalisation_in(getattr(part, "transform", None)) for part in _chain(train))
-        found = next((one for one in told if one is not None), None) if self.normalised else None
+        found = next((one for one in told if one is not None), None)
+        self.normalised = _check_alike(seen, constants is not None) or constants is not None
+        found = found if self.normalised else None
         self.constants_known = not self.normalised or constants is not None or found is not None
         self.mean, self.std = constants or found or (MEAN, STD)
         self.train_labels = self.labels_of("train") if self.task == "classification" else None
@@ -184,6 +209,8 @@ class TorchData(Dataset):
         if (height, width) != (high, wide):
             said = f"{where} is {height} x {width}, the first training sample {high} x {wide}"
             raise RunError(f"{said}; wanted one size, e.g. by a Resize and a crop among the transforms")
+        if picture.is_floating_point() and not bool(torch.isfinite(picture).all()):
+            raise RunError(f"{where} holds NaN or infinity; wanted finite values")
         if label.ndim == 2 and label.shape != picture.shape[1:]:
             raise RunError(
                 f"{where} has a mask of {label.shape[0]} x {label.shape[1]} on a picture of {height} x {width}"
@@ -194,12 +221,15 @@ class TorchData(Dataset):
         "The labels of a split, read from the samples where the data set does not tell them."
         count = self.train_size if split == "train" else self.evaluation_size
         known = _known_labels(self.parts[split])
-        return known[:count] if known is not None else torch.stack([self.sample(split, k)[1] for k in range(count)])
+        if known is not None and all(known[k] == self.sample(split, k)[1] for k in self.spread(split, 16)):
+            return known[:count]  # else a transform of the labels, or a wrapper, changes what the data set tells
+        return torch.stack([self.sample(split, k)[1] for k in range(count)])
 
     def _names(self, num_classes: int) -> tuple[str, ...]:
         "Class names. Raises RunError for labels that are none of the classes."
         if self.task == "classification":
-            labels = torch.cat([self.train_labels, self.labels_of("val")])
+            self.evaluation_labels = self.labels_of("val")
+            labels = torch.cat([self.train_labels, self.evaluation_labels])
         else:
             maps = [
                 self.sample(split, k)[1].unique() for split in self.parts for k in self.spread(split, self.looked_at)
@@ -211,7 +241,9 @@ class TorchData(Dataset):
             map(str, range(num_classes or high + 1))
         )
         if low < 0 or high >= len(names) or len(names) < 2:
-            raise RunError(f"data: wanted labels 0..{max(len(names), 2) - 1}, one class name each, got {low}..{high}")
+            ignored = f" (or {self.ignore_index}, which is ignored)" if self.ignore_index else ""
+            wanted = f"labels 0..{max(len(names), 2) - 1}{ignored}, one class name each"
+            raise RunError(f"data: wanted {wanted}, got {low}..{high}")
         return names
 
     @cached_property

@@ -51,8 +51,12 @@ def test_notebook_form(path):
     assert not re.search(r"raise NotImplementedError|TODO|FIXME", "\n".join(code(path)))
     title = "".join(cells[0]["source"]).splitlines()[0]
     assert cells[0]["cell_type"] == "markdown" and title.startswith("# ")
-    target = next((m[1] for c in code(path) if (m := re.search(r"^#\| default_exp (\S+)", c, re.M))), None)
     folder = path.relative_to(ROOT / "nbs").parts[0]
+    for cell in cells if folder not in ("run", "papers") else []:  # those are executed anew elsewhere
+        outputs = [kind for output in cell.get("outputs", []) for kind in output.get("data", {})]
+        drawn = "plt.show()" not in "".join(cell["source"]) or any(kind.startswith("image/") for kind in outputs)
+        assert drawn, f"cell {cell['id']}: a figure without its picture: execute the notebook and save it"
+    target = next((m[1] for c in code(path) if (m := re.search(r"^#\| default_exp (\S+)", c, re.M))), None)
     if target is None:
         assert folder in ("run", "papers", "tutorials", "benchmarks") or path.name == "index.ipynb", (
             "a library notebook exports a module"

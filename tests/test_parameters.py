@@ -13,7 +13,7 @@ OTHER = {
     "train_limit": 300,
     "teacher_recipe": "short_classification",
     "teacher_epochs": 3,
-    "batch_size": 32,
+    "batch_size": 48,
     "evaluate_every": 2,
     "threads": 2,
     "retrain_stale": 0,

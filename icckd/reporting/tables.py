@@ -134,9 +134,11 @@ def methods_shown(
     results: Results,
     block: Block,
 ) -> list[str]:  # our method names, the undistilled student first
-    "The block's methods, and any other that has been recorded in its setting."
+    "The block's methods, and any other recorded in its setting; one recorded with another weight only gives way to it."
     recorded = sorted({r["method"] for r in results.records.values() if is_of_block(r, block)} - {"teacher"})
-    return list(dict.fromkeys(["none", *block.methods, *recorded]))
+    alike = set(map(without_weight, recorded))
+    listed = [m for m in block.methods if m in recorded or without_weight(m) not in alike]
+    return list(dict.fromkeys(["none", *listed, *recorded]))
 
 
 def run_as(

@@ -69,8 +69,8 @@ def _called(name: str, function: Callable, num_classes: int) -> nn.Module:
     return _usable(f"network {name!r}", network)
 
 
-def _usable(what: str, network: nn.Module) -> nn.Module:  # the same one
-    "Its weights in float32, unless some are already. Raises RunError for a network that cannot be read or copied."
+def _check_readable(what: str, network: nn.Module) -> None:
+    "Raises RunError for a network whose layers cannot be read, or that has no weights yet."
     if isinstance(network, torch.jit.ScriptModule):
         raise RunError(
             f"{what}: wanted an nn.Module, got TorchScript, whose layers cannot be read; give what it was of"
@@ -80,6 +80,11 @@ def _usable(what: str, network: nn.Module) -> nn.Module:  # the same one
         raise RunError(
             f"{what}: {said}; wanted a network that has seen a picture, e.g. by network(torch.zeros(1, 3, 64, 64))"
         )
+
+
+def _usable(what: str, network: nn.Module) -> nn.Module:  # the same one
+    "Its weights in float32, unless some are already. Raises RunError for a network that cannot be read or copied."
+    _check_readable(what, network)
     kinds = {x.dtype for x in network.parameters() if x.is_floating_point()}
     return network.float() if kinds and torch.float32 not in kinds else network
 
@@ -192,8 +197,7 @@ def origin_of(
         inner = getattr(given, "_orig_mod", given)  # a compiled network is copied as it was
         if type(inner).__name__ in ("DataParallel", "DistributedDataParallel"):
             inner = inner.module
-        if any(map(is_lazy, (*inner.parameters(), *inner.buffers()))) or isinstance(inner, torch.jit.ScriptModule):
-            _usable(parameter, inner)
+        _check_readable(parameter, inner)
         code, structure = _described(inner)
         return Origin(
             f"{type(inner).__name__}-{structure[:6]}", lambda: _copied(parameter, inner), code, structure, True

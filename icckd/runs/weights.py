@@ -115,10 +115,14 @@ def _prefixes(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> l
     return sorted((p for p in found if p == "" or p.endswith(".")), key=lambda p: ("ema" in p, len(p), p))
 
 
+def _unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {_without_wrappers(name): x for name, x in state.items()}
+
+
 def _variants(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor]):
     "Yields the entries under the names that they may have in the network."
     yield state
-    for renamed in (state, {_without_wrappers(name): x for name, x in state.items()}):
+    for renamed in (state, _unwrapped(state)):
         for prefix in _prefixes(renamed, own):
             yield {name.removeprefix(prefix): x for name, x in renamed.items() if name.startswith(prefix)}
 
@@ -129,8 +133,7 @@ def several_networks(
 ) -> list[str]:  # what stands before their names; empty: there is at most one, averaged weights aside
     "Networks of a file that all fit and differ, such as a student and its teacher: none can be chosen for the caller."
     names = [name for name in own if not name.endswith("num_batches_tracked")]
-    for state in _states(content):
-        state = {_without_wrappers(name): x for name, x in state.items()}
+    for state in map(_unwrapped, _states(content)):
         fits = lambda p: all(p + name in state and state[p + name].shape == own[name].shape for name in names)
         whole = [p for p in _prefixes(state, own) if "ema" not in p and fits(p)]
         if any(not torch.equal(state[whole[0] + name], state[p + name]) for p in whole[1:] for name in names):

@@ -179,8 +179,10 @@ def test_jobs_of_a_killed_engine_end(waiting):
 
 
 ANNOUNCE = """
-import os, sys, time
+import os, signal, sys, time
 from icckd.runs import batch, plan
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell inherit it as ignored
 
 jobs = plan.make_jobs("smoke", results=sys.argv[1], work=sys.argv[1])
 plan.prepare_manifests(jobs)
